@@ -1,0 +1,1 @@
+"""Everything trained, and the only home of torch."""

@@ -1,0 +1,46 @@
+"""The few verbs that a role needs of a model; `adapters.qwen2vl.Qwen2VL` has them, and so do the tests' fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from prompts import PromptBook
+from roles.types import Judgement, Pointing, Reply, Request
+
+
+class Backbone(Protocol):
+    """One base model with an adapter per role."""
+
+    @property
+    def prompts(self) -> PromptBook:
+        """The templates that the loaded checkpoint was trained with."""
+        ...
+
+    def has(self, role: str) -> bool:
+        """Whether the checkpoint holds an adapter for the role (the answerer can do without)."""
+        ...
+
+    def write(self, request: Request) -> Reply:
+        """Generates text greedily."""
+        ...
+
+    def point(self, request: Request) -> Pointing:
+        """Generates text and regresses spans from its first timestamp token."""
+        ...
+
+    def judge(self, requests: Sequence[Request]) -> list[Judgement]:
+        """Yes/No probabilities for each request; batched where memory allows, with the same result."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """What is loaded, for the trace: model, adapters, device, dtype, attention, versions."""
+        ...
+
+    def reset_peak_memory(self) -> None:
+        """Starts a new measurement for `peak_memory_bytes`."""
+        ...
+
+    def peak_memory_bytes(self) -> int | None:
+        """Most memory in use since the last reset, on the model's device; None where it cannot be told."""
+        ...
