@@ -1,0 +1,40 @@
+# Everything runs in .venv, which `make setup` builds from pyproject.toml with nothing but Python 3.11+.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+DATA := tests/data/oracle
+
+.PHONY: setup demo test check format coverage clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mindreel needs Python 3.11 or newer: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m agent.run --video $(DATA)/videos/v1.mp4 --adapters $(DATA)/videomind \
+		--question "What is the colour of the background when the green square is visible?" \
+		--options blue purple white cyan
+
+test: setup
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing --cov-fail-under=95
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,148 @@
+"""What the model sees: clips of watched videos go in, visual tokens come out, each decoded and encoded once.
+
+The roles look at one video again and again: planner and grounder at one set of frames, the verifier at close windows.
+Everything kept is keyed by the watched file, so one video never reaches another's answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adapters.frames import VideoFile, resized_hw
+from adapters.vision import encode
+from roles.errors import VideoError
+from roles.types import Clip, Video
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Normalisation of the images that Qwen2-VL was trained on, where a checkpoint does not state its own."""
+FEATURE_CACHE_BYTES = 256 << 20
+"""Visual tokens kept for clips that are asked about again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A clip as the language model gets it.
+
+    Attributes:
+        features: Visual tokens, [T, tokens per temporal patch, hidden].
+        indices: Frame numbers on the sampling time line, 2 T of them.
+        times_s: Presentation times of those frames.
+        grid: Temporal patches, and rows and columns of visual tokens.
+        grid_thw: Likewise in spatial patches, as processors count.
+        seconds: "frames" and "vision"; 0 where they were kept from before.
+    """
+
+    features: Tensor
+    indices: tuple[int, ...]
+    times_s: tuple[float, ...]
+    grid: tuple[int, int, int]
+    grid_thw: tuple[int, int, int]
+    seconds: dict[str, float]
+
+
+class Eyes:
+    """Decodes, resizes and encodes clips.
+
+    Args:
+        tower: The vision tower of a Qwen2-VL model.
+        pixel_mean: Per channel, of values in 0..1.
+        pixel_std: Likewise.
+    """
+
+    def __init__(self, tower: Any, pixel_mean: Sequence[float], pixel_std: Sequence[float]) -> None:
+        self._tower = tower
+        self._mean, self._std = torch.tensor(pixel_mean), torch.tensor(pixel_std)
+        self._files: dict[str, VideoFile] = {}
+        self._frames: dict[tuple[str, int, int], dict[int, Tensor]] = {}
+        self._sights: OrderedDict[tuple[str, tuple[int, ...], int, int], Sight] = OrderedDict()
+
+    def watch(self, file: VideoFile) -> None:
+        """Makes an opened video known; what was kept of an earlier one of the same path is dropped."""
+        self.forget(file.video)
+        self._files[file.video.path] = file
+
+    def forget(self, video: Video) -> None:
+        """Drops everything kept of a video."""
+        self._files.pop(video.path, None)
+        self._frames = {key: kept for key, kept in self._frames.items() if key[0] != video.path}
+        for key in [key for key in self._sights if key[0] == video.path]:
+            del self._sights[key]
+
+    def prepare(self, clips: Sequence[Clip]) -> None:
+        """Decodes the frames of several clips in one pass over the file and keeps them for `see`."""
+        wanted: dict[tuple[str, int, int], set[int]] = {}
+        for clip in clips:
+            file = self._file(clip.video)
+            height, width = resized_hw(file.video.height_px, file.video.width_px, clip.budget)
+            indices = file.indices(clip)
+            if (clip.video.path, tuple(indices), height, width) not in self._sights:
+                wanted.setdefault((clip.video.path, height, width), set()).update(indices)
+        for (path, height, width), union in wanted.items():
+            self._read(self._files[path], sorted(union), height, width)
+
+    def see(self, clip: Clip) -> Sight:
+        """Visual tokens of a clip.
+
+        Raises:
+            VideoError: The video is not watched, or cannot be decoded.
+        """
+        file = self._file(clip.video)
+        height, width = resized_hw(file.video.height_px, file.video.width_px, clip.budget)
+        indices = tuple(file.indices(clip))
+        key = (clip.video.path, indices, height, width)
+        if key in self._sights:
+            self._sights.move_to_end(key)
+            return replace(self._sights[key], seconds={"frames": 0.0, "vision": 0.0})
+        started_s = time.perf_counter()
+        frames = self._read(file, indices, height, width)
+        decoded_s = time.perf_counter()
+        features = encode(self._tower, frames, self._mean, self._std)
+        if features.is_cuda:
+            torch.cuda.synchronize(features.device)
+        seconds = {"frames": decoded_s - started_s, "vision": time.perf_counter() - decoded_s}
+        patch_px, merge = self._tower.config.patch_size, self._tower.config.spatial_merge_size
+        rows, columns = height // patch_px, width // patch_px
+        sight = Sight(
+            features=features,
+            indices=indices,
+            times_s=tuple(file.times_s(indices)),
+            grid=(features.shape[0], rows // merge, columns // merge),
+            grid_thw=(features.shape[0], rows, columns),
+            seconds=seconds,
+        )
+        self._keep(key, sight)
+        return sight
+
+    def _keep(self, key: tuple[str, tuple[int, ...], int, int], sight: Sight) -> None:
+        self._sights[key] = sight
+        while len(self._sights) > 1 and self._kept_bytes() > FEATURE_CACHE_BYTES:
+            self._sights.popitem(last=False)
+
+    def _kept_bytes(self) -> int:
+        return sum(sight.features.numel() * sight.features.element_size() for sight in self._sights.values())
+
+    def _read(self, file: VideoFile, indices: Sequence[int], height: int, width: int) -> Tensor:
+        """Resized frames, uint8, [n, 3, height, width]; those of the last pass at this size are kept."""
+        key = (file.video.path, height, width)
+        kept = self._frames.get(key, {})
+        missing = sorted(set(indices) - kept.keys())
+        if missing:
+            read = file.read(missing, height, width, device=str(self._tower.patch_embed.proj.weight.device))
+            kept = {index: kept[index] for index in indices if index in kept}
+            kept |= {index: read[at] for at, index in enumerate(missing)}
+            # One set of frames at a time bounds memory: a role's frames are seldom asked for after the next role's.
+            self._frames = {key: kept}
+        return torch.stack([kept[index] for index in indices])
+
+    def _file(self, video: Video) -> VideoFile:
+        try:
+            return self._files[video.path]
+        except KeyError:
+            raise VideoError(f"{video.path}: not opened; call watch() with its VideoFile first") from None

@@ -1,0 +1,266 @@
+"""From checked checkpoint folders to a model on its device: the base once, LoRA layers injected, adapters filled."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adapters.decode import Vocabulary
+from adapters.heads.timestamp import TimestampHead
+from adapters.store import (
+    EMBED,
+    HEAD,
+    AdapterFiles,
+    check_tensors,
+    current_name,
+    read_base_shapes,
+    read_json,
+    read_shapes,
+    read_tensors,
+)
+from adapters.tokens import NEW_TOKENS, Tokens
+from roles.errors import CheckpointError, InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ATTENTIONS = ("flash_attention_2", "sdpa", "eager")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how the model runs; `attn_reason` says why that attention."""
+
+    device: torch.device
+    dtype: torch.dtype
+    attn: str
+    attn_reason: str
+
+
+def choose_placement(device: str, dtype: str, attn: str) -> Placement:
+    """Resolves "auto" choices.
+
+    Device: CUDA where there is one. Dtype: bfloat16 on a GPU that has it, float16 on an older one, float32 on a CPU.
+    Attention: flash_attention_2 where it is installed and device and dtype allow, else sdpa; eager only on request.
+
+    Raises:
+        InputError: An unknown name, or a device or attention that cannot be had here.
+    """
+    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is unknown; expected auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device!r} is not here: this machine has {torch.cuda.device_count()} CUDA devices")
+    if dtype == "auto":
+        half = torch.bfloat16 if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+        kind = half if chosen.type == "cuda" else torch.float32
+    elif dtype in DTYPES:
+        kind = DTYPES[dtype]
+    else:
+        raise InputError(f"dtype {dtype!r} is unknown; expected auto, {', '.join(DTYPES)}")
+    obstacle = _flash_obstacle(chosen, kind)
+    if attn == "auto":
+        picked, reason = ("sdpa", obstacle) if obstacle else ("flash_attention_2", "installed and usable here")
+    elif attn not in ATTENTIONS:
+        raise InputError(f"attention {attn!r} is unknown; expected auto, {', '.join(ATTENTIONS)}")
+    elif attn == "flash_attention_2" and obstacle:
+        raise InputError(f"attention flash_attention_2 cannot be used: {obstacle}; use sdpa")
+    else:
+        picked, reason = attn, "asked for"
+    return Placement(chosen, kind, picked, reason)
+
+
+def _flash_obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda":
+        return f"flash-attn needs a GPU, the device is {device.type}"
+    if dtype == torch.float32:
+        return "flash-attn needs float16 or bfloat16"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "flash-attn is not installed"
+    if torch.cuda.get_device_capability(device)[0] < 8:
+        return "flash-attn needs an Ampere GPU or newer"
+    return None
+
+
+def load_base(folder: Path, placement: Placement) -> Any:
+    """A Qwen2-VL base on its device, in evaluation mode, frozen.
+
+    Raises:
+        CheckpointError: No Qwen2-VL folder, or tensors that do not fit its config (all of them listed).
+    """
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind != "qwen2_vl":
+        raise CheckpointError(f"{folder}: model_type is {kind!r}; the base must be a qwen2_vl model")
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+    found = read_base_shapes(folder)
+    with quiet_transformers():
+        try:
+            config = Qwen2VLConfig.from_pretrained(folder, local_files_only=True)
+            with torch.device("meta"):
+                expected = {
+                    name: tuple(t.shape) for name, t in Qwen2VLForConditionalGeneration(config).state_dict().items()
+                }
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+            raise CheckpointError(f"{folder / 'config.json'}: no usable Qwen2-VL config ({error})") from error
+        if config.tie_word_embeddings:
+            expected.pop(HEAD, None)
+            found.pop(HEAD, None)
+        check_tensors(str(folder), expected, found)
+        model = Qwen2VLForConditionalGeneration.from_pretrained(
+            folder,
+            config=config,
+            dtype=placement.dtype,
+            attn_implementation=placement.attn,
+            device_map={"": placement.device},
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    return model.eval().requires_grad_(False)
+
+
+def base_vocabulary(model: Any) -> Vocabulary:
+    """The base's own token embeddings and output layer (one tensor where they are tied)."""
+    return Vocabulary(model.model.language_model.embed_tokens.weight, model.lm_head.weight)
+
+
+def inject_adapter(model: Any, files: AdapterFiles, placement: Placement) -> tuple[list[Any], Vocabulary | None]:
+    """Adds one role's LoRA weights to the base's layers, under the role's name.
+
+    Args:
+        model: The base; already injected roles stay as they are.
+        files: The adapter on disk.
+        placement: Where its tensors go.
+
+    Returns:
+        (PEFT's layers that hold it, its own vocabulary or None where it uses the base's).
+
+    Raises:
+        CheckpointError: Tensors that do not fit the base.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    hidden = model.model.language_model.embed_tokens.weight.shape[1]
+    expected, ranks = _expected_shapes(model, files, hidden)
+    check_tensors(f"{files.folder / 'adapter_model.safetensors'} on this base", expected, files.shapes)
+    config = LoraConfig(
+        r=files.config["r"],
+        lora_alpha=files.config["lora_alpha"],
+        lora_dropout=0.0,
+        target_modules=files.lora_modules,
+        use_rslora=bool(files.config.get("use_rslora")),
+        rank_pattern={f"^{module}$".replace(".", r"\."): rank for module, rank in ranks.items()},
+        alpha_pattern={_anchored(key): value for key, value in (files.config.get("alpha_pattern") or {}).items()},
+    )
+    with warnings.catch_warnings():
+        # Several adapters over one base are the point here.
+        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+        inject_adapter_in_model(config, model, adapter_name=files.role, low_cpu_mem_usage=True)
+    tensors = files.tensors()
+    layers = []
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer) and files.role in module.lora_A:
+            layers.append(module)
+            for side in ("lora_A", "lora_B"):
+                weight = tensors[f"{name}.{side}.weight"].to(placement.device, placement.dtype)
+                getattr(module, side)[files.role].weight = torch.nn.Parameter(weight, requires_grad=False)
+    if not files.brings_vocabulary:
+        return layers, None
+    embed, head = (tensors[name].to(placement.device, placement.dtype) for name in (EMBED, HEAD))
+    return layers, Vocabulary(embed, head)
+
+
+def load_head(path: Path, hidden: int, device: torch.device) -> TimestampHead:
+    """The grounder's regression head in float32 (it is small, and spans deserve the precision).
+
+    Raises:
+        CheckpointError: Tensors that do not fit.
+    """
+    with torch.device("meta"):
+        head = TimestampHead(hidden)
+    prefix = "base_model.model."
+    expected = {name: tuple(t.shape) for name, t in head.state_dict().items()}
+    names = {name.removeprefix(prefix): name for name in read_shapes(path)}
+    check_tensors(str(path), expected, {new: read_shapes(path)[old] for new, old in names.items()})
+    stored = read_tensors(path)
+    tensors: dict[str, Tensor] = {new: stored[old].to(device, torch.float32) for new, old in names.items()}
+    head.load_state_dict(tensors, assign=True)
+    return head.eval().requires_grad_(False)
+
+
+def check_vocabularies(tokens: Tokens, base: Vocabulary, own: dict[str, Vocabulary], roles: list[str]) -> None:
+    """Makes sure that every token a role needs has an embedding.
+
+    The base's embeddings are often padded beyond the tokenizer and then have room for the added tokens; where they are
+    not, an adapter must bring embeddings of its own.
+
+    Raises:
+        CheckpointError: A role needs a token that nothing embeds.
+    """
+    for role in roles:
+        if role not in ("grounder", "verifier"):
+            continue
+        rows = min(own.get(role, base).embed.shape[0], own.get(role, base).head.shape[0])
+        missing = [name for name in NEW_TOKENS if tokens.id(name) >= rows]
+        if missing:
+            raise CheckpointError(
+                f"adapter {role}: nothing embeds {', '.join(missing)}: {rows} rows, the tokenizer needs {len(tokens)}"
+            )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps transformers' notices about old configs and progress bars off the user's terminal."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _expected_shapes(
+    model: Any,
+    files: AdapterFiles,
+    hidden: int,
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """What an adapter's file must hold to fit the base, and the rank of each module that departs from the config's."""
+    modules = dict(model.named_modules())
+    expected: dict[str, tuple[int, ...]] = {}
+    ranks: dict[str, int] = {}
+    pattern = files.config.get("rank_pattern") or {}
+    for name in files.lora_modules:
+        module = modules.get(name)
+        if module is None:
+            continue
+        base: Any = getattr(module, "base_layer", module)
+        stored = files.shapes[f"{name}.lora_A.weight"][0]
+        rank = stored if pattern else files.config["r"]
+        if rank != files.config["r"]:
+            ranks[name] = rank
+        expected[f"{name}.lora_A.weight"] = (rank, base.in_features)
+        expected[f"{name}.lora_B.weight"] = (base.out_features, rank)
+    for name in (EMBED, HEAD):
+        if name in files.shapes:
+            # An adapter may have been trained with a vocabulary of another length than the base's.
+            expected[name] = (files.shapes[name][0], hidden)
+    return expected, ranks
+
+
+def _anchored(pattern: str) -> str:
+    return current_name(pattern.removeprefix("base_model.model."))
