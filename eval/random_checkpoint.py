@@ -13,7 +13,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -118,8 +118,17 @@ def adapter_shapes(size: Size, vocabulary: bool) -> Iterator[tuple[str, tuple[in
         yield "base_model.model.lm_head.weight", (size.vocabulary, size.hidden)
 
 
-def write(size: Size, out: Path, device: str, seed: int = 0) -> None:
-    """Writes `out/base` and `out/adapters`."""
+def write(size: Size, out: Path, device: str, seed: int = 0, adapter_vocabulary: int | None = None) -> None:
+    """Writes `out/base` and `out/adapters`.
+
+    Args:
+        size: The model's shape.
+        out: A folder to make.
+        device: Where the random numbers are drawn.
+        seed: Of the random numbers.
+        adapter_vocabulary: Rows of the adapters' own embeddings; None is as many as the base has.
+    """
+    adapted = replace(size, vocabulary=adapter_vocabulary or size.vocabulary)
     generator = torch.Generator(device).manual_seed(seed)
 
     def random(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -139,7 +148,7 @@ def write(size: Size, out: Path, device: str, seed: int = 0) -> None:
     for role in ("planner", "grounder", "verifier", "answerer"):
         folder = adapters / role
         folder.mkdir(parents=True)
-        shapes = adapter_shapes(size, vocabulary=role in ("grounder", "verifier"))
+        shapes = adapter_shapes(adapted, vocabulary=role in ("grounder", "verifier"))
         save_file({name: random(name, shape) for name, shape in shapes}, folder / "adapter_model.safetensors")
         config = {"peft_type": "LORA", "r": LORA_RANK, "lora_alpha": LORA_RANK, "target_modules": "all"}
         (folder / "adapter_config.json").write_text(json.dumps(config))

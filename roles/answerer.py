@@ -96,11 +96,10 @@ def read(reply: str, options: Sequence[str] = ()) -> tuple[str, str | None]:
     first letter counts.
 
     Returns:
-        (text, letter of the option or None where the reply names none).
+        (the reply as written, letter of the option or None where the reply names none).
     """
-    text = reply.strip()
-    if not options or not text:
-        return text, None
-    word = re.sub(r"[().]", "", text.split()[0]).strip()
-    letter = word[:1].upper()
-    return text, letter if letter and letter in LETTERS[: len(options)] else None
+    words = reply.split()
+    if not options or not words:
+        return reply, None
+    letter = re.sub(r"[().]", "", words[0])[:1].upper()
+    return reply, letter if letter and letter in LETTERS[: len(options)] else None
