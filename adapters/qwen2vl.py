@@ -31,7 +31,7 @@ from adapters.loading import (
 from adapters.memory import peak_memory_bytes, reset_peak_memory
 from adapters.store import AdapterFolder, base_of, read_adapter_folder, read_json, resolve
 from adapters.tokens import END, END_OF_TEXT, REG, Tokens
-from prompts import ROLES, PromptBook, own_prompts
+from prompts import PromptBook, own_prompts
 from roles.errors import CheckpointError, StepError
 from roles.types import Clip, Judgement, Pointing, Reply, Request, Usage, Video
 
@@ -142,7 +142,8 @@ class Qwen2VL:
         check_vocabularies(self.tokens, self._base_vocabulary, own, list(folder.roles))
         if folder.head is not None:
             self._head = load_head(folder.head, self._base_vocabulary.embed.shape[1], self.placement.device)
-        self.notes += [f"no adapter for the {role}" for role in ROLES if role not in folder.roles]
+        if folder.prompts is own_prompts():
+            self.notes.append(f"{folder.folder} brings no prompts: it is asked in Mindreel's wording")
 
     # What is loaded
 

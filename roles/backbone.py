@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from prompts import PromptBook
-from roles.types import Judgement, Pointing, Reply, Request
+from roles.types import Clip, Judgement, Pointing, Reply, Request
 
 
 class Backbone(Protocol):
@@ -19,6 +19,10 @@ class Backbone(Protocol):
 
     def has(self, role: str) -> bool:
         """Whether the checkpoint holds an adapter for the role (the answerer can do without)."""
+        ...
+
+    def prepare(self, clips: Sequence[Clip]) -> None:
+        """Says which clips are likely to be asked about next, so that their frames are decoded in one pass."""
         ...
 
     def write(self, request: Request) -> Reply:

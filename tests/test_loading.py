@@ -46,7 +46,7 @@ def test_the_base_is_held_once_and_adapters_beside_it(folder: Path) -> None:
     assert about["adapter_bytes"] == 4 * adapters
     assert about["roles"] == ["grounder", "planner", "verifier"]
     assert (about["attention"], about["dtype"], about["device"]) == ("sdpa", "float32", "cpu")
-    assert model.notes == ["no adapter for the answerer"]
+    assert model.notes == []
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -198,7 +198,9 @@ def test_a_broken_checkpoint_is_one_clear_line(
 
 def test_own_wording_serves_a_folder_without_prompts(folder: Path) -> None:
     (folder / "videomind" / "prompts.json").unlink()
-    assert load(folder, prompts="own").prompts.source == "mindreel"
+    model = load(folder, prompts="own")
+    assert model.prompts.source == "mindreel"
+    assert "brings no prompts: it is asked in Mindreel's wording" in model.notes[0]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
