@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.decode import Generation, LanguageModel, Vocabulary
 from adapters.eyes import CLIP_MEAN, CLIP_STD, Eyes
@@ -271,7 +272,7 @@ class Qwen2VL:
     @contextmanager
     def _working(self, role: str) -> Iterator[str | None]:
         """Holds the model for one call, with the role's adapter switched on."""
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), _steady_attention(self.placement.device):
             adapter = role if role in self._roles else None
             for layer in self._lora_layers.values():
                 layer.enable_adapters(adapter is not None)
@@ -343,6 +344,15 @@ class Qwen2VL:
             Judgement(p_yes, p_no, replace(usage, output_tokens=1, seconds={**usage.seconds, "prefill": elapsed_s}))
             for (p_yes, p_no), (_, _, usage) in zip(pairs, batch, strict=True)
         ]
+
+
+def _steady_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Keeps sdpa off cuDNN, which builds a plan for each new shape: 40 ms for every token of a growing sequence."""
+    if device.type != "cuda":
+        return nullcontext()
+    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    chosen: AbstractContextManager[None] = sdpa_kernel(kernels)
+    return chosen
 
 
 def _has_tokenizer(folder: Path) -> bool:

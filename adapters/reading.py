@@ -30,7 +30,7 @@ Emit = Callable[[int, NDArray[np.uint8]], None]
 
 Result = TypeVar("Result")
 
-MAX_WORKERS = 8
+MAX_WORKERS = 16
 PX_PER_WORKER = 30_000_000
 """A further thread pays from about this many decoded pixels on (130 frames of 640x360, 0.05 s)."""
 
