@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 DATA := tests/data/oracle
 
-.PHONY: setup demo test check format coverage clean
+.PHONY: setup demo test check format clean
 
 setup: .venv/.ready
 
@@ -21,7 +21,7 @@ demo: setup
 		--options blue purple white cyan
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-fail-under=95
 
 check: setup
 	$(BIN)/ruff check .
@@ -32,9 +32,6 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-
-coverage: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing --cov-fail-under=95
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -140,9 +140,7 @@ class Eyes:
         kept = self._frames.get(key, {})
         missing = sorted(set(indices) - kept.keys())
         if missing:
-            # Decoding runs in threads that know nothing of this thread's inference mode and may not write its tensors.
-            with torch.inference_mode(False):
-                read = file.read(missing, height, width, device=str(self._tower.patch_embed.proj.weight.device))
+            read = file.read(missing, height, width, device=str(self._tower.patch_embed.proj.weight.device))
             kept = {index: kept[index] for index in indices if index in kept}
             kept |= {index: read[at] for at, index in enumerate(missing)}
             # One set of frames at a time bounds memory: a role's frames are seldom asked for after the next role's.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,14 +76,17 @@ class Folder:
 
     def read(self, wanted: Sequence[int], emit: Emit) -> int:
         """Hands the wanted pictures, upright RGB over black, to `emit`; returns their number."""
+        stopped = threading.Event()
 
-        def work(part: list[int]) -> None:
+        def work(part: list[int], hand: Emit) -> None:
             for number in part:
+                if stopped.is_set():
+                    return
                 check_deadline()
-                emit(number, _pixels(self._paths[number]))
+                hand(number, _pixels(self._paths[number]))
 
         workers = min(usable_cores(), len(wanted))
-        run_parts(work, [list(wanted[worker::workers]) for worker in range(workers)])
+        run_parts(work, [list(wanted[worker::workers]) for worker in range(workers)], emit, stopped)
         return len(wanted)
 
     def notes(self) -> tuple[str, ...]:

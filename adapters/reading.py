@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain
+from queue import Empty, Queue
 from typing import Any, TypeVar
 
 import av
@@ -26,7 +27,7 @@ from roles.deadline import check_deadline
 from roles.errors import VideoError
 
 Emit = Callable[[int, NDArray[np.uint8]], None]
-"""Takes a frame's number and its pixels [height, width, 3]; called from several threads."""
+"""Takes a frame's number and its pixels [height, width, 3]."""
 
 Result = TypeVar("Result")
 
@@ -96,23 +97,58 @@ def read_frames(
     parts, threads = share_out(timeline, wanted, first.height_px * first.width_px, usable_cores())
     stopped = threading.Event()
 
-    def work(part: list[int]) -> Outcome:
+    def work(part: list[int], hand: Emit) -> Outcome:
+        return _Worker(path, timeline, first, threads, allow_urls).read(part, hand, stopped)
+
+    return _sum(run_parts(work, parts, emit, stopped))
+
+
+def run_parts(
+    work: Callable[[list[int], Emit], Result], parts: Sequence[list[int]], emit: Emit, stopped: threading.Event
+) -> list[Result]:
+    """Runs `work` on every part, one thread each and each under the caller's deadline; the first real error wins.
+
+    What the threads decode comes to `emit` in the caller's own thread: resizing uses all cores by itself, and several
+    threads that each do so would stand in each other's way.
+
+    Args:
+        work: Gets a part and what to hand its frames to.
+        parts: One for each thread.
+        emit: Gets every frame.
+        stopped: Set when something failed, for `work` to look at.
+    """
+    if len(parts) == 1:
+        return [work(parts[0], emit)]
+    ready: Queue[tuple[int, NDArray[np.uint8]] | None] = Queue(maxsize=2 * len(parts))
+
+    def run(part: list[int]) -> Result:
         try:
-            return _Worker(path, timeline, first, threads, allow_urls).read(part, emit, stopped)
+            return work(part, lambda number, image: ready.put((number, image)))
         except BaseException:
             stopped.set()
             raise
+        finally:
+            ready.put(None)
 
-    return _sum(run_parts(work, parts))
-
-
-def run_parts(work: Callable[[list[int]], Result], parts: Sequence[list[int]]) -> list[Result]:
-    """Runs `work` on every part, one thread each and each under the caller's deadline; the first real error wins."""
-    if len(parts) == 1:
-        return [work(parts[0])]
+    failure: BaseException | None = None
     with ThreadPoolExecutor(len(parts)) as pool:
-        futures = [pool.submit(copy_context().run, work, part) for part in parts]
+        futures = [pool.submit(copy_context().run, run, part) for part in parts]
+        running = len(parts)
+        while running and not (ready.empty() and all(future.done() for future in futures)):
+            try:
+                item = ready.get(timeout=1.0)
+                if item is None:
+                    running -= 1
+                elif failure is None:
+                    emit(*item)
+            except Empty:
+                continue
+            except BaseException as caught:  # noqa: BLE001 - raised below, once no thread waits to hand over
+                failure = failure or caught
+                stopped.set()
     errors = [error for future in futures if (error := future.exception()) is not None]
+    if failure is not None:
+        raise failure
     if errors:
         raise next((error for error in errors if not isinstance(error, _StoppedError)), errors[0])
     return [future.result() for future in futures]

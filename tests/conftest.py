@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-# Workers of one test run share the cores; torch and its friends would each take all of them.
+# Workers of one test run share the cores; torch would take all of them in each, and spin while it waits. Said here as
+# torch must not have been imported yet.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if _workers > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))

@@ -1,0 +1,103 @@
+"""Every command and example of the README runs, in a folder laid out as it says, on the small checkpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORACLE = ROOT / "tests" / "data" / "oracle"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSTANTS = """
+PLANNER_PROMPT = 'Plan. Question: {}'
+GROUNDER_PROMPT = 'Find: {}'
+VERIFIER_PROMPT = 'Between <|seg_start|> and <|seg_end|>: is it {}?'
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Shell commands of the README in order, continuation lines joined."""
+    joined = "\n".join(blocks("bash")).replace("\\\n", " ")
+    return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory with the film, frames, checkpoints and VideoMind copy that the README speaks of."""
+    here = tmp_path_factory.mktemp("readme")
+    shutil.copy(ORACLE / "videos" / "v1.mp4", here / "film.mp4")
+    shutil.copy(ORACLE / "subs" / "v2.srt", here / "film.srt")
+    shutil.copytree(ORACLE / "base", here / "Qwen" / "Qwen2-VL-2B-Instruct")
+    shutil.copytree(ORACLE / "base", here / "checkpoints" / "base")
+    shutil.copytree(
+        ORACLE / "videomind", here / "checkpoints" / "VideoMind-2B", ignore=shutil.ignore_patterns("prompts.json")
+    )
+    constants = here / "VideoMind" / "videomind" / "constants.py"
+    constants.parent.mkdir(parents=True)
+    constants.write_text(CONSTANTS)
+    (here / "frames").mkdir()
+    with av.open(str(here / "film.mp4")) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 16 == 0:
+                frame.to_image().save(here / "frames" / f"{number:04d}.jpg")
+    return here
+
+
+def run(words: list[str], place: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_the_commands_run_in_order(place: Path) -> None:
+    ran = 0
+    for words in commands():
+        if words[0] == "make":
+            assert run(["make", "--dry-run", words[1], "-C", str(ROOT)], place).stdout
+            continue
+        assert words[0] == "python", f"an unexpected command in the README: {words}"
+        done = run([sys.executable, *words[1:]], place)
+        if "--json" in words:
+            assert done.stdout.count("\n") == words.count("--question")
+        ran += 1
+    assert ran >= 8
+
+
+def test_the_examples_run(place: Path) -> None:
+    if not (place / "checkpoints" / "VideoMind-2B" / "prompts.json").exists():
+        shutil.copy(ORACLE / "videomind" / "prompts.json", place / "checkpoints" / "VideoMind-2B")
+    printed = [run([sys.executable, "-c", code], place).stdout for code in blocks("python")]
+    assert len(printed) == 3
+    assert "confidence" in printed[0]
+    assert printed[1] == "short\n"
+    assert "('planner', " in printed[2]
+
+
+def test_the_demo_runs(place: Path) -> None:
+    """`make demo` without the set-up, which this very run has done."""
+    lines = run(["make", "--dry-run", "demo", "-C", str(ROOT)], place).stdout.replace("\\\n", " ").splitlines()
+    [demo] = [line for line in lines if "agent.run" in line]
+    words = [word.replace("tests/data", str(ROOT / "tests" / "data")) for word in shlex.split(demo)]
+    done = run([sys.executable, *words[1:]], place)
+    assert "Answer    (C) white" in done.stdout
+    assert "00:05.985 - 00:10.968" in done.stdout
+
+
+def test_files_that_the_readme_links_exist() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert links
