@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adapters.pixels import over_black
 from adapters.reading import Emit, run_parts, usable_cores
@@ -37,6 +38,17 @@ def pictures(folder: Path) -> list[Path]:
 
     found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
     return sorted(found, key=lambda path: (key(path), path.name))
+
+
+def check_plain(path: Path) -> None:
+    """Refuses what is there and is no file: opening a pipe waits until somebody writes to it, perhaps for ever.
+
+    Raises:
+        VideoError: It is a pipe, a device or the like.
+        OSError: It is not there.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise VideoError(f"{path}: not a file (a pipe, a device or a folder); save it to a file first")
 
 
 class Folder:
@@ -97,10 +109,14 @@ class Folder:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
+        check_plain(path)
         with Image.open(path) as image:
             yield image
+    except UnidentifiedImageError as error:
+        raise VideoError(f"{path}: not a picture that can be read; remove or replace it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{path}: not a picture that can be read ({error}); remove or replace it") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"{path}: not a picture that can be read ({reason}); remove or replace it") from error
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adapters.folder import Folder, pictures
+from adapters.folder import Folder, check_plain, pictures
 from adapters.pixels import FirstLook, look
 from adapters.reading import Emit, read_frames
 from adapters.timeline import MIN_FRAMES, Timeline, open_container, read_timeline
@@ -25,6 +25,9 @@ from roles.types import Budget, Clip, Video
 
 FACTOR_PX = 28
 """Frames are resized to multiples of this: patch 14, merged 2 by 2."""
+
+MAX_RATIO = 200
+"""Qwen2-VL's rule for sizes takes no frame that is longer than this many times its width."""
 
 FINGERPRINT_BYTES = 1 << 20
 
@@ -75,9 +78,7 @@ def resized_hw(height_px: int, width_px: int, budget: Budget) -> tuple[int, int]
             height_px, width_px, factor=FACTOR_PX, min_pixels=budget.min_px, max_pixels=budget.max_px
         )
     except ValueError as error:
-        raise VideoError(
-            f"frames of {width_px}x{height_px} pixels: one side may be at most 200 times the other; crop the video"
-        ) from error
+        raise VideoError(_too_long(height_px, width_px)) from error
     # The rule rounds the short side of a narrow strip down to nothing; one row of patches is the least there is.
     longest = budget.max_px // FACTOR_PX // FACTOR_PX * FACTOR_PX
     if height < FACTOR_PX or width < FACTOR_PX:
@@ -228,24 +229,40 @@ def open_video(path: str | Path, *, frame_rate: float = 1.0, allow_urls: bool = 
         allow_urls: Whether a path with "://" may be fetched.
 
     Raises:
-        VideoError: It is missing, unreadable, no video, incomplete, or has fewer than 4 frames.
+        VideoError: It is missing, unreadable, no file, no video, incomplete, or has fewer than 4 frames.
         StepTimeoutError: The surrounding step is out of time.
     """
     name = str(path)
     if "://" in name:
         if not allow_urls:
             raise VideoError(f"{name!r} is a URL; only local files are opened unless --allow-urls is given")
-        return VideoFile(_Stream(name, allow_urls=True))
+        return VideoFile(_shaped(_Stream(name, allow_urls=True)))
     local = Path(path)
     try:
         if local.is_dir():
-            return VideoFile(Folder(local, frame_rate))
+            return VideoFile(_shaped(Folder(local, frame_rate)))
+        check_plain(local)
         with local.open("rb") as file:
             if not file.read(1):
                 raise VideoError(f"{name}: the file is empty; copy or download it again")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    return VideoFile(_Stream(name, allow_urls=False))
+    return VideoFile(_shaped(_Stream(name, allow_urls=False)))
+
+
+def _shaped(source: Source) -> Source:
+    """The source, if its frames have a shape that can be looked at: better now than after the model is loaded."""
+    video = source.video
+    short, long = sorted((video.width_px, video.height_px))
+    if long > MAX_RATIO * short:
+        raise VideoError(f"{video.path}: {_too_long(video.height_px, video.width_px)}")
+    return source
+
+
+def _too_long(height_px: int, width_px: int) -> str:
+    return (
+        f"frames of {width_px}x{height_px} pixels: one side may be at most {MAX_RATIO} times the other; crop the video"
+    )
 
 
 def _unreadable(path: str | Path, error: Exception) -> VideoError:

@@ -97,20 +97,22 @@ def resolve(name: str, what: str) -> Path:
     Raises:
         CheckpointError: Neither.
     """
+    hint = "; name another with --model" if what == "base model" else ""
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.exists():
         raise CheckpointError(f"{what} {name!r} is a file; expected a checkpoint folder or a hub id")
     if not _HUB_ID.match(name):
-        raise CheckpointError(f"{what} {name!r}: no such folder")
+        raise CheckpointError(f"{what} {name!r}: no such folder{hint}")
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
     except Exception as error:  # the hub client raises errors of many kinds, from several packages
         reason = str(error).strip().split("\n")[0][:200]
-        raise CheckpointError(f"{what} {name!r}: no such folder, and not to be had from the hub ({reason})") from error
+        gone = f"{what} {name!r}: no such folder, and not to be had from the hub ({reason}){hint}"
+        raise CheckpointError(gone) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def test_a_hub_id_that_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) ->
         raise OSError("no route to the hub\nand more")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(CheckpointError, match=r"'owner/name': no such folder, and not .*no route to the hub\)"):
+    with pytest.raises(CheckpointError, match=r"'owner/name': no such folder, .*no route to the hub\)"):
         resolve("owner/name", "adapters")
 
 
@@ -273,3 +273,29 @@ def _ask_all(model: Qwen2VL, file: Any) -> bool:
     statuses = {step.call.role: step.status for step in result.steps}
     assert statuses == {"planner": "fallback", "grounder": "ok", "verifier": "ok", "answerer": "ok"}
     return all(moment.p_yes is not None for moment in result.moments)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "capability", "installed", "attention", "reason"),
+    [
+        ("auto", (9, 0), True, "flash_attention_2", "installed and usable here"),
+        ("float32", (9, 0), True, "sdpa", "needs float16 or bfloat16"),
+        ("bfloat16", (7, 5), True, "sdpa", "needs an Ampere GPU"),
+        ("bfloat16", (9, 0), False, "sdpa", "not installed"),
+    ],
+)
+def test_flash_attention_is_taken_where_it_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: str,
+    capability: tuple[int, int],
+    installed: bool,
+    attention: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object() if installed else None)
+    placement = choose_placement("cuda:0", dtype, "auto")
+    assert placement.attn == attention
+    assert reason in placement.attn_reason

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 BITS = 12
 """Cells in the lower half: numbers below 4096 can be spelled."""
@@ -116,6 +117,33 @@ def make_sound(path: Path, seconds: float = 2.0) -> Path:
     """Writes a file that holds only sound."""
     with av.open(str(path), "w") as container:
         _add_silence(container, container.add_stream("aac", rate=16000), seconds)
+    return path
+
+
+def make_frozen(path: Path, frames: int = 6) -> Path:
+    """Writes a file whose frames are all shown at the same time, so that it lasts no time at all."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, PIX_FMTS["mjpeg"]
+        for number in range(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")):
+                packet.pts = packet.dts = 0
+                container.mux(packet)
+    return path
+
+
+def make_folder(folder: Path, frames: int = 6) -> Path:
+    """Saves numbered pictures in a new folder and returns it."""
+    folder.mkdir()
+    for number in range(frames):
+        Image.fromarray(picture(number)).save(folder / f"{number}.jpg")
+    return folder
+
+
+def cut_off(path: Path, share: float = 0.6) -> Path:
+    """Keeps only the first part of a file, as a download that broke off does."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
     return path
 
 

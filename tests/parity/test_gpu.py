@@ -52,3 +52,17 @@ def test_the_recorded_questions_on_a_gpu(answers: tuple[str, dict[str, Any]]) ->
             assert max(iou(moment.span, best) for moment in result.moments) > 0.9
             same += iou(result.moments[0].span, best) > 0.9
     assert same >= (6 if dtype == "float32" else 4)
+
+
+def test_a_question_asked_twice_on_a_gpu_is_answered_the_same() -> None:
+    from adapters.frames import open_video
+    from adapters.qwen2vl import Qwen2VL
+
+    anno = read_case("case02")["anno"]
+    found = []
+    for _ in range(2):
+        model = Qwen2VL.load(None, str(ORACLE / "videomind"), device="cuda", dtype="bfloat16")
+        with open_video(ORACLE / anno["video_path"]) as file:
+            result = Agent(model).ask(model.watch(file), anno["question"], anno["options"]).to_json()
+        found.append([result[key] for key in ("plan", "moments", "clip", "answer")])
+    assert found[0] == found[1]
