@@ -120,7 +120,7 @@ def check_refused(ran: Ran, says: str, *, before: tuple[str, ...] = ()) -> None:
     assert says in line
     assert line.isprintable()
     assert len(line) < 1000
-    assert [re.sub(r" (?:model|adapter) .*", "", text) for text in progress][: len(before)] == list(before)
+    assert progress[: len(before)] == list(before)
     assert not [text for text in progress if not re.match(r"mindreel: (opening|loading|base|adapter) ", text)]
     assert before or not progress
     assert "Traceback" not in ran.err
@@ -268,6 +268,12 @@ def _before_fourth_frame(path: Path) -> Path:
     return path
 
 
+def _hole(path: Path) -> Path:
+    path.touch()
+    os.truncate(path, 1 << 38)
+    return path
+
+
 def _trace_under_a_file(here: Path) -> Argv:
     (here / "file").write_text("")
     return ["--trace", str(here / "file" / "trace.jsonl")]
@@ -314,7 +320,7 @@ VIDEOS = [
     Bad("a pipe", _fifo, "{here}/a.mp4: not a file (a pipe, a device or a folder); save it to a file first"),
     Bad(
         "a huge hole",
-        lambda here: os.truncate(_touched(here / "a.mp4"), 1 << 38) or ["--video", str(here / "a.mp4")],
+        lambda here: ["--video", str(_hole(here / "a.mp4"))],
         "{here}/a.mp4: not a video that can be read",
     ),
     Bad(
@@ -351,11 +357,6 @@ VIDEOS = [
 ]
 
 
-def _touched(path: Path) -> Path:
-    path.touch()
-    return path
-
-
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("bad", VIDEOS, ids=lambda bad: bad.name)
 @pytest.mark.usefixtures("no_model")
@@ -368,14 +369,16 @@ def test_bad_videos_are_refused_before_the_model_is_loaded(ask: Ask, tmp_path: P
     assert all(path.read_text() == "mine\n" for path in tmp_path.glob("notes.txt"))
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.usefixtures("no_model", "ask")
 def test_a_folder_that_cannot_be_written_gets_no_default_trace(
-    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], as_json: bool
 ) -> None:
     (tmp_path / "runs").write_text("a file of that name")
-    monkeypatch.setattr(sys, "argv", ["agent.run"])
-    argv = ["--video", str(FILM), "--adapters", str(ADAPTERS), "--question", "Why?"]
-    assert run.main(argv) == 2
+    argv = ["--video", str(FILM), "--adapters", str(ADAPTERS), "--question", "Why?", *["--json"] * as_json]
+    code = run.main(argv)
+    ran = Ran(code, *capfd.readouterr())
+    check_refused(ran, "-v4.jsonl: the trace cannot be written (", before=("mindreel: opening the video",))
 
 
 # --- bad checkpoints -----------------------------------------------------------------------------------------------
@@ -410,7 +413,7 @@ def pickled() -> bytes:
 
     class Evil:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return os.system, ("touch /tmp/mindreel-was-here",)
+            return os.system, ('touch "$MINDREEL_WAS_HERE"',)
 
     return pickle.dumps(Evil())
 
@@ -493,11 +496,13 @@ def test_bad_checkpoints_are_one_line(
         raise OSError("no route\nto the hub")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", no_network)
+    mark = tmp_path / "ran"
+    monkeypatch.setenv("MINDREEL_WAS_HERE", str(mark))
     ran = ask(*bad.make(tmp_path), *["--json"] * as_json)
-    before = ("mindreel: opening the video", "mindreel: loading the model"[:19])
+    before = ("mindreel: opening the video", "mindreel: loading the model")
     check_refused(ran, bad.says.format(here=tmp_path), before=before)
     assert not ran.trace.exists()
-    assert not Path("/tmp/mindreel-was-here").exists()  # noqa: S108
+    assert not mark.exists()
 
 
 # --- -v ------------------------------------------------------------------------------------------------------------
@@ -541,7 +546,7 @@ def test_any_size_is_answered(ask: Ask, tmp_path: Path, width: int, height: int)
     assert (result["video"]["width_px"], result["video"]["height_px"]) == (width, height)
 
 
-@pytest.mark.parametrize("name", ["a\nb.mp4", "\x1b[31m.mp4", "[red]a[/red].mp4", "-a.mp4", "a b'c\"d.mp4", "猫🐈.mp4"])
+@pytest.mark.parametrize("name", ["a\nb.mp4", "\x1b[31m.mp4", "[red]a[bold].mp4", "-a.mp4", "a b'c\"d.mp4", "猫🐈.mp4"])
 @pytest.mark.usefixtures("model")
 def test_any_name_is_answered(ask: Ask, tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to(FILM)
@@ -614,11 +619,13 @@ def layouts(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]
     from adapters import qwen2vl
 
     seen: list[tuple[str, Any]] = []
-    real, embed = qwen2vl.lay_out, model._embed
+    real: Any = vars(qwen2vl)["lay_out"]
+    embed = model._embed
 
     def lay_out(*args: Any, **kwargs: Any) -> Any:
-        seen.append(("", real(*args, **kwargs)))
-        return seen[-1][1]
+        layout = real(*args, **kwargs)
+        seen.append(("", layout))
+        return layout
 
     def watched(request: Any) -> Any:
         found = embed(request)
@@ -660,8 +667,9 @@ def check_is_text(ran: Ran, model: Any, layouts: list[tuple[str, Any]], question
     assert trace.question == question
     asked = {step.call.role: step for step in trace.steps if step.requests}
     for role, step in asked.items():
-        prompts = [request["prompt"] for request in step.requests]
-        assert all(question in prompt for prompt in prompts)
+        # The grounder's query comes with its white space collapsed, as VideoMind trained it.
+        written = " ".join(question.split()) if role == "grounder" else question
+        assert all(written in request["prompt"] for request in step.requests)
         if role == "verifier":
             continue  # its own template holds special tokens
         (request,), usage = step.requests, step.usage
