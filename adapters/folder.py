@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import stat
 import threading
@@ -51,6 +50,9 @@ def check_plain(path: Path) -> None:
         raise VideoError(f"{path}: not a file (a pipe, a device or a folder); save it to a file first")
 
 
+MIN_FRAME_RATE, MAX_FRAME_RATE = 0.001, 1000.0
+
+
 class Folder:
     """Pictures of one size as a video; a `Source` of `frames`.
 
@@ -59,8 +61,8 @@ class Folder:
     """
 
     def __init__(self, folder: Path, frame_rate: float) -> None:
-        if not (math.isfinite(frame_rate) and frame_rate > 0):
-            raise VideoError(f"{folder}: frame rate {frame_rate}; expected a number above 0")
+        if not MIN_FRAME_RATE <= frame_rate <= MAX_FRAME_RATE:
+            raise VideoError(f"{folder}: frame rate {frame_rate:g}; expected {MIN_FRAME_RATE:g} to {MAX_FRAME_RATE:g}")
         self._paths = pictures(folder)
         count = len(self._paths)
         if not count:

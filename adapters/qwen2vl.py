@@ -30,7 +30,7 @@ from adapters.loading import (
     load_head,
 )
 from adapters.memory import peak_memory_bytes, reset_peak_memory
-from adapters.store import AdapterFolder, base_of, read_adapter_folder, read_json, resolve
+from adapters.store import AdapterFolder, base_of, read_adapter_folder, read_normalisation, read_stop_ids, resolve
 from adapters.tokens import END, END_OF_TEXT, REG, Tokens
 from prompts import PromptBook, own_prompts
 from roles.errors import CheckpointError, StepError
@@ -113,17 +113,15 @@ class Qwen2VL:
         tokens = Tokens(folder.folder if folder is not None and _has_tokenizer(folder.folder) else base)
         tell(f"base model {base}")
         network = load_base(base, placement)
-        generation = read_json(base / "generation_config.json") if (base / "generation_config.json").exists() else {}
-        stops = generation.get("eos_token_id", [tokens.id(END), tokens.id(END_OF_TEXT)])
-        pixels = read_json(base / "preprocessor_config.json") if (base / "preprocessor_config.json").exists() else {}
+        mean, std = read_normalisation(base, CLIP_MEAN, CLIP_STD)
         loaded = cls(
             network,
             tokens,
             folder.prompts if folder is not None else own_prompts(),
             placement,
-            stops if isinstance(stops, list) else [stops],
-            pixels.get("image_mean", CLIP_MEAN),
-            pixels.get("image_std", CLIP_STD),
+            read_stop_ids(base, [tokens.id(END), tokens.id(END_OF_TEXT)]),
+            mean,
+            std,
         )
         loaded._sources["model"] = model
         if folder is not None:

@@ -8,6 +8,7 @@ both the old (transformers 4.45) and the current nesting are understood.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,10 +99,13 @@ def resolve(name: str, what: str) -> Path:
         CheckpointError: Neither.
     """
     hint = "; name another with --model" if what == "base model" else ""
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise CheckpointError(f"{what} {name!r}: no such folder ({error}){hint}") from error
+    if name and path.is_dir():
         return path
-    if path.exists():
+    if name and path.exists():
         raise CheckpointError(f"{what} {name!r} is a file; expected a checkpoint folder or a hub id")
     if not _HUB_ID.match(name):
         raise CheckpointError(f"{what} {name!r}: no such folder{hint}")
@@ -249,6 +253,40 @@ def read_adapter_folder(name: str, own_wording: bool = False) -> AdapterFolder:
     return AdapterFolder(folder, config, roles, head, _read_prompts(folder, config, own_wording))
 
 
+def read_stop_ids(base: Path, default: Sequence[int]) -> list[int]:
+    """Ids that end a reply, from a base's `generation_config.json`.
+
+    Raises:
+        CheckpointError: It states something else than ids.
+    """
+    path = base / "generation_config.json"
+    stated = read_json(path).get("eos_token_id") if path.exists() else None
+    ids = list(default) if stated is None else stated if isinstance(stated, list) else [stated]
+    if not ids or any(type(one) is not int or one < 0 for one in ids):
+        raise CheckpointError(f"{path}: eos_token_id is {stated!r}; expected a token id or a list of them")
+    return ids
+
+
+def read_normalisation(
+    base: Path, mean: Sequence[float], std: Sequence[float]
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation of the pixels, per channel, from a base's `preprocessor_config.json`.
+
+    Raises:
+        CheckpointError: It states something else than three numbers each, or a deviation of 0.
+    """
+    path = base / "preprocessor_config.json"
+    stated = read_json(path) if path.exists() else {}
+    values = (stated.get("image_mean", mean), stated.get("image_std", std))
+    for name, value in zip(("image_mean", "image_std"), values, strict=True):
+        numbers = isinstance(value, list | tuple) and all(
+            type(one) in (int, float) and math.isfinite(one) for one in value
+        )
+        if not numbers or len(value) != 3 or (name == "image_std" and min(value) <= 0):
+            raise CheckpointError(f"{path}: {name} is {value!r}; expected three numbers, one for each colour")
+    return values
+
+
 def base_of(adapters: AdapterFolder) -> str:
     """The base model that an adapters folder names, as a path or hub id.
 
@@ -277,7 +315,8 @@ def _read_adapter(role: str, folder: Path) -> AdapterFiles:
     for option in ("use_dora", "lora_bias"):
         if config.get(option):
             raise CheckpointError(f"{folder}: {option} is set; only plain LoRA is supported")
-    if not (isinstance(config.get("r"), int) and config["r"] > 0 and isinstance(config.get("lora_alpha"), int | float)):
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not (type(rank) is int and rank > 0 and isinstance(alpha, int | float) and math.isfinite(alpha)):
         raise CheckpointError(f"{folder}: {ADAPTER_CONFIG} lacks a rank r and a lora_alpha")
     [file] = weight_files(folder, ADAPTER_FILE)
     stored = read_shapes(file)

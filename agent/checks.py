@@ -6,6 +6,8 @@ Nothing in here is slow: the command line runs these checks before a model is lo
 from __future__ import annotations
 
 import math
+import stat
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +35,12 @@ def check_question(question: str, options: Sequence[str] = ()) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
-    if not text.strip():
+    if all(unicodedata.category(char)[0] in "ZC" for char in text):  # spaces, controls, zero-width characters
         raise QuestionError(f"{name} is empty; expected some text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise QuestionError(f"{name} is not UTF-8 text; check the terminal's encoding") from None
     if len(text) > MAX_QUESTION_CHARS:
         raise QuestionError(f"{name} has {len(text):,} characters; expected at most {MAX_QUESTION_CHARS:,}")
 
@@ -85,7 +91,10 @@ def read_subtitle_file(path: str) -> list[Line]:
         QuestionError: It cannot be read, is not UTF-8 (or UTF-16 with its mark), or holds no subtitles.
     """
     try:
-        size = Path(path).stat().st_size
+        about = Path(path).stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise QuestionError(f"{path}: the subtitles are not a file (a pipe, a device or a folder); name a file")
+        size = about.st_size
         if size > MAX_SUBTITLE_BYTES:
             raise QuestionError(f"{path}: {size:,} bytes; expected subtitles of at most {MAX_SUBTITLE_BYTES:,}")
         data = Path(path).read_bytes()

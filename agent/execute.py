@@ -176,6 +176,7 @@ class Executor:
         limit = Deadline(timeout_s)
         results: list[StepOutcome] = []
         errors: list[BaseException] = []
+        ended = threading.Event()
 
         def target() -> None:
             try:
@@ -183,23 +184,28 @@ class Executor:
                     results.append(work())
             except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits, which raises it
                 errors.append(error)
+            finally:
+                ended.set()
 
         thread = threading.Thread(
             target=contextvars.copy_context().run, args=(target,), name="mindreel-step", daemon=True
         )
         try:
             thread.start()
-            thread.join(timeout_s)
+            ended.wait(timeout_s)
         except KeyboardInterrupt:
+            # Not by `join`: an interrupted one takes the thread for ended, and a thread that still runs torch while
+            # the interpreter shuts down aborts it.
             limit.cancelled.set()
+            ended.wait(self.grace_s)
             raise
         if results:
             return results[0]
         if errors and not isinstance(errors[0], StepTimeoutError):
             raise errors[0]
         limit.cancelled.set()
-        thread.join(self.grace_s)  # two steps at once would fight over the model's adapters
-        still = f"; its work had not stopped {self.grace_s:g} s later" if thread.is_alive() else ""
+        stopped = ended.wait(self.grace_s)  # two steps at once would fight over the model's adapters
+        still = "" if stopped else f"; its work had not stopped {self.grace_s:g} s later"
         raise StepTimeoutError(f"timed out after {timeout_s:g} s{still}")
 
     def _record(

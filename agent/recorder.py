@@ -71,6 +71,8 @@ class TraceWriter:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
         try:
             existed = self.path.exists()
+            if self.path.is_fifo():
+                raise ValueError("it is a pipe; name a file")
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise TraceError(f"{self.path}: the trace cannot be written ({_why(error)})") from error
@@ -216,6 +218,7 @@ class TraceWriter:
         """
         if self._fd is None or not self.path.is_file():
             return False
+        _lock(self._fd)
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, len(OPENING), 0) != OPENING:
             raise ValueError("the file exists and is no trace; name another")
@@ -227,5 +230,25 @@ class TraceWriter:
             self._fd = None
 
 
+def _lock(fd: int) -> None:
+    """Keeps a second run from mixing its lines into this one's; held until the descriptor is closed.
+
+    Raises:
+        ValueError: Another run writes the file.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError("another run is writing it; name another") from None
+    except OSError:  # a file system without locks
+        return
+
+
 def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a part of its path is not a folder"
     return (isinstance(error, OSError) and error.strerror) or str(error)

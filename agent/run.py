@@ -6,6 +6,7 @@ Nothing heavy is imported until the arguments have been read and checked.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -45,10 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
+    _mend_streams()
     given = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(given)
     try:
@@ -57,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with results_only(args.json) as out:
             return _run(args, given, out)
     except KeyboardInterrupt:
+        # An interrupt that passed through an exec (dataclasses use it as modules load) stays marked as unhandled in
+        # CPython, which then dies of the signal instead of exiting with our code; an exec that ends well unmarks it.
+        exec("")  # noqa: S102
         _complain("interrupted")
         return 130
     except BrokenPipeError:  # whoever read the results has gone; what is left in the buffer must not raise at exit
@@ -95,6 +96,7 @@ def _run(args: argparse.Namespace, given: Sequence[str], out: TextIO) -> int:
     except KeyboardInterrupt:
         if trace is None:
             raise
+        exec("")  # noqa: S102 - as in main
         reporter.rest()
         _complain(f"interrupted; {trace.path} holds what was done")
         return 130
@@ -137,7 +139,7 @@ def _check(args: argparse.Namespace) -> list[Line]:
     if url and not args.allow_urls:
         raise VideoError(f"{args.video}: a URL; give a file, or --allow-urls to fetch it")
     if not url and not _exists(args.video):
-        raise VideoError(f"{args.video}: no such file or folder")
+        raise VideoError(f"{args.video}: no such file or folder; check the path")
     if args.model is None and args.adapters is None:
         raise CheckpointError("no model is named; give --adapters FOLDER, --model FOLDER, or both")
     return read_subtitle_file(args.subtitles) if args.subtitles else []
@@ -182,9 +184,20 @@ def _options(args: argparse.Namespace, given: Sequence[str]) -> SessionOptions:
 def _complain(message: str, error: BaseException | None = None) -> None:
     from agent.show import clean
 
-    if error is not None:
-        traceback.print_exception(error)
-    print(f"mindreel: error: {clean(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # a full or closed stderr must not cost the exit code
+        if error is not None:
+            traceback.print_exception(error)
+        print(f"mindreel: error: {clean(message)}", file=sys.stderr, flush=True)
+
+
+def _mend_streams() -> None:
+    """Makes stdout and stderr writable, whatever the shell did to them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for good
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -238,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
 
 def seconds(text: str) -> float:
     """Reads a time: seconds, or [hours:]minutes:seconds."""
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d))?(-?\d+(?:\.\d*)?)", text.strip())
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d))?([-+]?(?:\d+(?:\.\d*)?|\.\d+))", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; expected seconds or [hh:]mm:ss, such as 90 or 1:30.5")
     hours, minutes, rest = match.groups()

@@ -10,6 +10,7 @@ from roles import answerer, grounder, planner, verifier
 from roles.errors import InputError
 from roles.types import Budget
 
+MIN_UNIT_S, MAX_UNIT_S = 1e-6, 3600.0
 PLANS = ("auto", "ground", "answer")
 """Let the planner decide; always find a moment first; always answer from the whole."""
 BUDGETS: Mapping[str, Budget] = {role.ROLE: role.BUDGET for role in (planner, grounder, verifier, answerer)}
@@ -50,8 +51,8 @@ class Settings:
             problems.append(f"plan {self.plan!r}: expected one of {', '.join(PLANS)}")
         if self.style not in answerer.STYLES:
             problems.append(f"style {self.style!r}: expected one of {', '.join(answerer.STYLES)}")
-        if not (math.isfinite(self.unit_s) and self.unit_s > 0):
-            problems.append(f"unit_s {self.unit_s}: expected more than 0 s")
+        if not MIN_UNIT_S <= self.unit_s <= MAX_UNIT_S:
+            problems.append(f"unit_s {self.unit_s}: expected {MIN_UNIT_S:g} to {MAX_UNIT_S:g} s")
         if not (math.isfinite(self.min_clip_s) and self.min_clip_s >= 0):
             problems.append(f"min_clip_s {self.min_clip_s}: expected 0 s or more")
         if self.min_clip_ratio is not None and not 0 <= self.min_clip_ratio <= 1:

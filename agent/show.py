@@ -17,6 +17,7 @@ from agent.encode import dumps, to_json
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Spinner
+    from rich.text import Text
 
     from agent.result import Result
     from agent.trace import Step
@@ -73,7 +74,7 @@ class Reporter:
         if self._console.is_terminal:
             self._spin(clean(message))
         else:
-            self._console.print(f"mindreel: {clean(message)}")
+            self._print(f"mindreel: {clean(message)}")
 
     def started(self, call: RoleCall) -> None:
         """A step begins."""
@@ -90,7 +91,11 @@ class Reporter:
         why = step.reason or step.error
         if why:
             line.append(f"  {clean(why)}", style="dim")
-        self._console.print(line)
+        self._print(line)
+
+    def _print(self, line: Text | str) -> None:
+        with contextlib.suppress(OSError):  # progress that nobody can see must not cost the answer
+            self._console.print(line)
 
     def rest(self) -> None:
         """Takes the spinner off the screen."""

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from agent import read_traces, run
+from agent import TraceWriter, read_traces, run
+from agent.errors import TraceError
 from tests.videos import cut_off, make_folder, make_frozen, make_sound, make_video, picture
 
 ROOT = Path(__file__).parent.parent
@@ -189,9 +190,7 @@ ARGUMENTS = [
     ),
     Bad("an hour of 75 minutes", given("--end", "1:75:00"), "'1:75:00' is no time; minutes and seconds go up to 59"),
     Bad("no subtitles there", given("--subtitles", "{here}/no.srt"), "{here}/no.srt: the subtitles cannot be read"),
-    Bad(
-        "subtitles in a folder", given("--subtitles", "{here}"), "{here}: the subtitles cannot be read (Is a directory)"
-    ),
+    Bad("subtitles in a folder", given("--subtitles", "{here}"), "{here}: the subtitles are not a file"),
     Bad(
         "subtitles of bytes", subtitles(b"\x80\xff\x00"), "s.srt: the subtitles are not UTF-8 text; convert them first"
     ),
@@ -777,3 +776,82 @@ def test_an_interrupt_in_the_middle_leaves_a_trace_that_reads_back(tmp_path: Pat
     traces = read_traces(trace)
     assert traces[0].steps[0].call.role == "planner"
     assert traces[-1].finished
+
+
+def test_subtitles_and_traces_that_are_pipes_are_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    film = str(ORACLE / "videos" / "v4.mp4")
+    common = ["--video", film, "--adapters", str(ORACLE / "videomind"), "--question", "Who?"]
+    assert run.main([*common, "--subtitles", str(pipe)]) == 2
+    assert "the subtitles are not a file" in capsys.readouterr().err
+    assert run.main([*common, "--subtitles", "/dev/zero"]) == 2
+    assert "the subtitles are not a file" in capsys.readouterr().err
+    assert run.main([*common, "--trace", str(pipe)]) == 2
+    assert "the trace cannot be written (it is a pipe; name a file)" in capsys.readouterr().err
+
+
+def test_two_runs_do_not_share_a_trace(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "t.jsonl"), pytest.raises(TraceError, match="another run is writing it; name another"):
+        TraceWriter(tmp_path / "t.jsonl")
+    TraceWriter(tmp_path / "t.jsonl").close()
+
+
+@pytest.mark.parametrize("closing", ["2>&-", ">&-", "2>/dev/full"])
+def test_a_closed_or_full_stream_costs_no_exit_code_and_prints_nothing_elsewhere(closing: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m agent.run --video {tmp_path}/none.mp4 --adapters x --question q {closing}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_an_answer_is_printed_though_stderr_is_full(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from agent import build, run
+from tests.fakes import ScriptedBackbone, fake_opener
+build.open_session = fake_opener(ScriptedBackbone(), folder=Path({str(tmp_path)!r}))
+sys.exit(run.main(["--video", {str(tmp_path)!r}, "--adapters", "a", "--question", "q", "--json"]))
+"""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>/dev/full', sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert json.loads(done.stdout)["answer"]["text"] == "B) In the box"
+    assert done.returncode == 0
+
+
+def test_an_interrupt_in_a_step_with_a_time_limit_exits_cleanly(tmp_path: Path) -> None:
+    script = f"""
+import sys, time
+from pathlib import Path
+from agent import build, run
+from roles.deadline import check_deadline
+from tests.fakes import ScriptedBackbone, fake_opener
+
+def work():
+    print("working", flush=True)
+    for _ in range(2000):
+        time.sleep(0.01)
+        check_deadline()
+
+build.open_session = fake_opener(ScriptedBackbone(failures={{"planner": work}}), folder=Path({str(tmp_path)!r}))
+sys.exit(run.main(["--video", {str(tmp_path)!r}, "--adapters", "a", "--question", "q", "--step-timeout", "100"]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    [trace] = read_traces(tmp_path / "trace.jsonl")
+    assert trace.steps[0].error == "interrupted"

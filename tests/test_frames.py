@@ -429,7 +429,7 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("frame_rate", [0.0, -1.0, float("nan")])
 def test_a_frame_rate_must_be_a_positive_number(tmp_path: Path, frame_rate: float) -> None:
-    assert "expected a number above 0" in refused(tmp_path, frame_rate=frame_rate)
+    assert "expected 0.001 to 1000" in refused(tmp_path, frame_rate=frame_rate)
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

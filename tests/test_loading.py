@@ -299,3 +299,37 @@ def test_flash_attention_is_taken_where_it_can_be(
     placement = choose_placement("cuda:0", dtype, "auto")
     assert placement.attn == attention
     assert reason in placement.attn_reason
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("base/preprocessor_config.json", {"image_mean": "x"}, "image_mean is 'x'; expected three numbers"),
+        ("base/preprocessor_config.json", {"image_mean": [0.5]}, "image_mean is .*expected three numbers"),
+        ("base/preprocessor_config.json", {"image_std": [0.5, 0, 0.5]}, "image_std is .*expected three numbers"),
+        ("base/generation_config.json", {"eos_token_id": "x"}, "eos_token_id is 'x'; expected a token id"),
+        ("base/generation_config.json", {"eos_token_id": []}, "eos_token_id is .*expected a token id"),
+        ("videomind/planner/adapter_config.json", {"r": True}, "lacks a rank r and a lora_alpha"),
+        ("videomind/planner/adapter_config.json", {"lora_alpha": float("nan")}, "lacks a rank r and a lora_alpha"),
+    ],
+)
+def test_a_config_that_would_give_nonsense_is_refused(
+    folder: Path, file: str, change: dict[str, Any], message: str
+) -> None:
+    config = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+
+
+def test_a_base_that_states_no_end_tokens_stops_at_the_usual_ones(folder: Path) -> None:
+    (folder / "base" / "generation_config.json").write_text('{"eos_token_id": null}')
+    model = load(folder)
+    assert model._stop_ids == {model.tokens.id("<|im_end|>"), model.tokens.id("<|endoftext|>")}
+
+
+def test_a_home_that_does_not_exist_is_one_line() -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        resolve("~nobody-of-that-name/x", "base model")
+    with pytest.raises(CheckpointError, match="no such folder"):
+        resolve("", "adapters")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,21 +273,33 @@ def test_time_codes_show_hours_only_where_there_are_any() -> None:
 
 
 def test_no_text_can_steer_the_terminal(main: Main, capsys: Capture) -> None:
-    evil = "\x1b[31mred\x07 \u202etfel [bold]x[/bold] \udcff"
+    evil = "\x1b[31mred\x07 \u202etfel [bold]x[/bold]"
     assert main("--question", evil, "--question", "b", backbone=ScriptedBackbone(answer=evil + "\nline two")) == 0
     captured = capsys.readouterr()
     for text in (captured.out, captured.err):
-        assert not {"\x1b", "\x07", "\u202e", "\udcff"} & set(text)
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
     assert "[bold]x[/bold]" in captured.out
     assert "line two" in captured.out
     assert main("--video", "\x1b]0;title\x07", "--question", "q") == 2
     assert "\x1b" not in capsys.readouterr().err
-    assert clean("a\nb\x9bc") == "a bc"
+    assert clean("a\nb\x9bc\udcff") == "a bc\ufffd"
 
 
-def test_names_that_cannot_be_encoded_are_escaped_in_json(main: Main, capsys: Capture) -> None:
-    assert main("--question", "odd \udcff", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["question"] == "odd \udcff"
+def test_names_that_cannot_be_encoded_are_escaped_in_json() -> None:
+    from agent.agent import Agent
+    from tests.fakes import VIDEO
+
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8")
+    show_json(Agent(ScriptedBackbone()).ask(replace(VIDEO, path="odd \udcff.mp4"), "q"), out)
+    assert json.loads(raw.getvalue())["video"]["path"] == "odd \udcff.mp4"
+
+
+def test_a_question_that_is_no_text_is_refused(main: Main, capsys: Capture) -> None:
+    assert main("--question", "odd \udcff", "--json") == 2
+    assert "the question is not UTF-8 text" in capsys.readouterr().err
+    assert main("--question", "\u200b\u200d \ufeff") == 2
+    assert "the question is empty" in capsys.readouterr().err
 
 
 def test_json_fits_a_narrow_encoding() -> None:
