@@ -10,6 +10,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mindreel needs Python 3.11 or newer: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@echo "Setting up .venv: PyTorch and what it needs are a few GB, so this takes some minutes the first time."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
