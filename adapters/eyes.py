@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,10 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 """Normalisation of the images that Qwen2-VL was trained on, where a checkpoint does not state its own."""
 FEATURE_CACHE_BYTES = 256 << 20
 """Visual tokens kept for clips that are asked about again."""
+
+
+_Size = tuple[str, int, int]
+"""A video's path, and the height and width that its frames are resized to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,9 @@ class Eyes:
         self._tower = tower
         self._mean, self._std = torch.tensor(pixel_mean), torch.tensor(pixel_std)
         self._files: dict[str, VideoFile] = {}
-        self._frames: dict[tuple[str, int, int], dict[int, Tensor]] = {}
+        self._frames: dict[_Size, dict[int, Tensor]] = {}
         self._prepared_s = 0.0
-        self._sights: OrderedDict[tuple[str, tuple[int, ...], int, int], Sight] = OrderedDict()
+        self._sights: OrderedDict[tuple[tuple[int, ...], _Size], Sight] = OrderedDict()
 
     def watch(self, file: VideoFile) -> None:
         """Makes an opened video known; what was kept of an earlier one of the same path is dropped."""
@@ -74,21 +78,20 @@ class Eyes:
         self._files.pop(video.path, None)
         self._prepared_s = 0.0
         self._frames = {key: kept for key, kept in self._frames.items() if key[0] != video.path}
-        for key in [key for key in self._sights if key[0] == video.path]:
+        for key in [key for key in self._sights if key[1][0] == video.path]:
             del self._sights[key]
 
     def prepare(self, clips: Sequence[Clip]) -> None:
         """Decodes the frames of several clips in one pass over the file and keeps them for `see`."""
-        wanted: dict[tuple[str, int, int], set[int]] = {}
+        wanted: dict[_Size, set[int]] = {}
         for clip in clips:
-            file = self._file(clip.video)
-            height, width = resized_hw(file.video.height_px, file.video.width_px, clip.budget)
-            indices = file.indices(clip)
-            if (clip.video.path, tuple(indices), height, width) not in self._sights:
-                wanted.setdefault((clip.video.path, height, width), set()).update(indices)
+            _, indices, size = self._look_up(clip)
+            if (indices, size) not in self._sights:
+                wanted.setdefault(size, set()).update(indices)
         started_s = time.perf_counter()
-        for (path, height, width), union in wanted.items():
-            self._read(self._files[path], sorted(union), height, width)
+        self._keep_frames_of(wanted)
+        for size, union in wanted.items():
+            self._read(sorted(union), size)
         self._prepared_s += time.perf_counter() - started_s
 
     def see(self, clip: Clip) -> Sight:
@@ -97,15 +100,16 @@ class Eyes:
         Raises:
             VideoError: The video is not watched, or cannot be decoded.
         """
-        file = self._file(clip.video)
-        height, width = resized_hw(file.video.height_px, file.video.width_px, clip.budget)
-        indices = tuple(file.indices(clip))
-        key = (clip.video.path, indices, height, width)
+        file, indices, size = self._look_up(clip)
+        key = (indices, size)
         if key in self._sights:
             self._sights.move_to_end(key)
             return replace(self._sights[key], seconds={"frames": 0.0, "vision": 0.0})
         started_s = time.perf_counter()
-        frames = self._read(file, indices, height, width)
+        if not self._frames.get(size, {}).keys() >= set(indices):
+            # A role's frames are seldom asked for after the next role's: one set at a time bounds memory.
+            self._keep_frames_of([size])
+        frames = self._read(indices, size)
         decoded_s = time.perf_counter()
         features = encode(self._tower, frames, self._mean, self._std)
         if features.is_cuda:
@@ -114,7 +118,7 @@ class Eyes:
         seconds = {"frames": decoded_s - started_s + self._prepared_s, "vision": time.perf_counter() - decoded_s}
         self._prepared_s = 0.0
         patch_px, merge = self._tower.config.patch_size, self._tower.config.spatial_merge_size
-        rows, columns = height // patch_px, width // patch_px
+        rows, columns = frames.shape[2] // patch_px, frames.shape[3] // patch_px
         sight = Sight(
             features=features,
             indices=indices,
@@ -126,7 +130,7 @@ class Eyes:
         self._keep(key, sight)
         return sight
 
-    def _keep(self, key: tuple[str, tuple[int, ...], int, int], sight: Sight) -> None:
+    def _keep(self, key: tuple[tuple[int, ...], _Size], sight: Sight) -> None:
         self._sights[key] = sight
         while len(self._sights) > 1 and self._kept_bytes() > FEATURE_CACHE_BYTES:
             self._sights.popitem(last=False)
@@ -134,17 +138,26 @@ class Eyes:
     def _kept_bytes(self) -> int:
         return sum(sight.features.numel() * sight.features.element_size() for sight in self._sights.values())
 
-    def _read(self, file: VideoFile, indices: Sequence[int], height: int, width: int) -> Tensor:
+    def _look_up(self, clip: Clip) -> tuple[VideoFile, tuple[int, ...], _Size]:
+        """A clip's file, the numbers of its frames, and their size."""
+        file = self._file(clip.video)
+        height, width = resized_hw(file.video.height_px, file.video.width_px, clip.budget)
+        return file, tuple(file.indices(clip)), (file.video.path, height, width)
+
+    def _keep_frames_of(self, sizes: Iterable[_Size]) -> None:
+        self._frames = {size: self._frames.get(size, {}) for size in sizes}
+
+    def _read(self, indices: Sequence[int], size: _Size) -> Tensor:
         """Resized frames, uint8, [n, 3, height, width]; those of the last pass at this size are kept."""
-        key = (file.video.path, height, width)
-        kept = self._frames.get(key, {})
+        path, height, width = size
+        kept = self._frames.get(size, {})
         missing = sorted(set(indices) - kept.keys())
         if missing:
-            read = file.read(missing, height, width, device=str(self._tower.patch_embed.proj.weight.device))
+            device = str(self._tower.patch_embed.proj.weight.device)
+            read = self._files[path].read(missing, height, width, device=device)
             kept = {index: kept[index] for index in indices if index in kept}
             kept |= {index: read[at] for at, index in enumerate(missing)}
-            # One set of frames at a time bounds memory: a role's frames are seldom asked for after the next role's.
-            self._frames = {key: kept}
+            self._frames[size] = kept
         return torch.stack([kept[index] for index in indices])
 
     def _file(self, video: Video) -> VideoFile:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapters.store import PROMPTS_FILE, VIDEOMIND_MODEL_TYPE, read_json, resolve
-from prompts import PromptError, own_prompts
+from prompts import PromptError, Template, own_prompts
 from roles import grounder
 from roles.errors import CheckpointError, InputError, MindreelError
 
@@ -149,10 +149,8 @@ def _name_placeholder(name: str, text: str, field: str, source: str) -> str:
     found = [placeholder for _, placeholder, _, _ in pieces if placeholder is not None]
     if len(found) != 1 or any(spec or conversion for _, _, spec, conversion in pieces):
         raise InputError(f"{source}: {name} has {len(found)} placeholders; expected one for the {field}")
-    return "".join(
-        literal.replace("{", "{{").replace("}", "}}") + (f"{{{field}}}" if placeholder is not None else "")
-        for literal, placeholder, _, _ in pieces
-    )
+    renamed = tuple((literal, None if placeholder is None else field) for literal, placeholder, _, _ in pieces)
+    return Template(name, renamed).source
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from adapters.decode import Vocabulary
 from adapters.heads.timestamp import TimestampHead
@@ -23,7 +22,6 @@ from adapters.store import (
     current_name,
     read_base_shapes,
     read_json,
-    read_shapes,
     read_tensors,
 )
 from adapters.tokens import NEW_TOKENS, Tokens
@@ -133,16 +131,19 @@ def base_vocabulary(model: Any) -> Vocabulary:
     return Vocabulary(model.model.language_model.embed_tokens.weight, model.lm_head.weight)
 
 
-def inject_adapter(model: Any, files: AdapterFiles, placement: Placement) -> tuple[list[Any], Vocabulary | None]:
+def inject_adapter(
+    model: Any, files: AdapterFiles, base: Vocabulary, placement: Placement
+) -> tuple[list[Any], Vocabulary]:
     """Adds one role's LoRA weights to the base's layers, under the role's name.
 
     Args:
         model: The base; already injected roles stay as they are.
         files: The adapter on disk.
+        base: The base's vocabulary.
         placement: Where its tensors go.
 
     Returns:
-        (PEFT's layers that hold it, its own vocabulary or None where it uses the base's).
+        (PEFT's layers that hold it, the vocabulary that it speaks: its own, the base's where it brings none).
 
     Raises:
         CheckpointError: Tensors that do not fit the base.
@@ -150,8 +151,7 @@ def inject_adapter(model: Any, files: AdapterFiles, placement: Placement) -> tup
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
-    hidden = model.model.language_model.embed_tokens.weight.shape[1]
-    expected, ranks = _expected_shapes(model, files, hidden)
+    expected, ranks = _expected_shapes(model, files, base.embed.shape[1])
     check_tensors(f"{files.folder / 'adapter_model.safetensors'} on this base", expected, files.shapes)
     config = LoraConfig(
         r=files.config["r"],
@@ -160,7 +160,7 @@ def inject_adapter(model: Any, files: AdapterFiles, placement: Placement) -> tup
         target_modules=files.lora_modules,
         use_rslora=bool(files.config.get("use_rslora")),
         rank_pattern={f"^{module}$".replace(".", r"\."): rank for module, rank in ranks.items()},
-        alpha_pattern={_anchored(key): value for key, value in (files.config.get("alpha_pattern") or {}).items()},
+        alpha_pattern={_current_module(key): value for key, value in (files.config.get("alpha_pattern") or {}).items()},
     )
     with warnings.catch_warnings():
         # Several adapters over one base are the point here.
@@ -174,9 +174,10 @@ def inject_adapter(model: Any, files: AdapterFiles, placement: Placement) -> tup
             for side in ("lora_A", "lora_B"):
                 weight = tensors[f"{name}.{side}.weight"].to(placement.device, placement.dtype)
                 getattr(module, side)[files.role].weight = torch.nn.Parameter(weight, requires_grad=False)
-    if not files.brings_vocabulary:
-        return layers, None
-    embed, head = (tensors[name].to(placement.device, placement.dtype) for name in (EMBED, HEAD))
+    embed, head = (
+        tensors[name].to(placement.device, placement.dtype) if name in tensors else shared
+        for name, shared in ((EMBED, base.embed), (HEAD, base.head))
+    )
     return layers, Vocabulary(embed, head)
 
 
@@ -190,15 +191,13 @@ def load_head(path: Path, hidden: int, device: torch.device) -> TimestampHead:
         head = TimestampHead(hidden)
     prefix = "base_model.model."
     expected = {name: tuple(t.shape) for name, t in head.state_dict().items()}
-    names = {name.removeprefix(prefix): name for name in read_shapes(path)}
-    check_tensors(str(path), expected, {new: read_shapes(path)[old] for new, old in names.items()})
-    stored = read_tensors(path)
-    tensors: dict[str, Tensor] = {new: stored[old].to(device, torch.float32) for new, old in names.items()}
-    head.load_state_dict(tensors, assign=True)
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in read_tensors(path).items()}
+    check_tensors(str(path), expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    head.load_state_dict({name: t.to(device, torch.float32) for name, t in tensors.items()}, assign=True)
     return head.eval().requires_grad_(False)
 
 
-def check_vocabularies(tokens: Tokens, base: Vocabulary, own: dict[str, Vocabulary], roles: list[str]) -> None:
+def check_vocabularies(tokens: Tokens, vocabularies: Mapping[str, Vocabulary]) -> None:
     """Makes sure that every token a role needs has an embedding.
 
     The base's embeddings are often padded beyond the tokenizer and then have room for the added tokens; where they are
@@ -207,10 +206,8 @@ def check_vocabularies(tokens: Tokens, base: Vocabulary, own: dict[str, Vocabula
     Raises:
         CheckpointError: A role needs a token that nothing embeds.
     """
-    for role in roles:
-        if role not in ("grounder", "verifier"):
-            continue
-        rows = min(own.get(role, base).embed.shape[0], own.get(role, base).head.shape[0])
+    for role in sorted(vocabularies.keys() & {"grounder", "verifier"}):
+        rows = min(vocabularies[role].embed.shape[0], vocabularies[role].head.shape[0])
         missing = [name for name in NEW_TOKENS if tokens.id(name) >= rows]
         if missing:
             raise CheckpointError(
@@ -262,5 +259,5 @@ def _expected_shapes(
     return expected, ranks
 
 
-def _anchored(pattern: str) -> str:
+def _current_module(pattern: str) -> str:
     return current_name(pattern.removeprefix("base_model.model."))

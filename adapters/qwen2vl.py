@@ -130,15 +130,12 @@ class Qwen2VL:
         return loaded
 
     def _add_adapters(self, folder: AdapterFolder, tell: Progress) -> None:
-        own: dict[str, Vocabulary] = {}
         for role, files in folder.roles.items():
             tell(f"adapter {role}")
-            layers, vocabulary = inject_adapter(self._model, files, self.placement)
+            layers, vocabulary = inject_adapter(self._model, files, self._base_vocabulary, self.placement)
             self._lora_layers |= {id(layer): layer for layer in layers}
-            self._roles[role] = vocabulary or self._base_vocabulary
-            if vocabulary is not None:
-                own[role] = vocabulary
-        check_vocabularies(self.tokens, self._base_vocabulary, own, list(folder.roles))
+            self._roles[role] = vocabulary
+        check_vocabularies(self.tokens, self._roles)
         if folder.head is not None:
             self._head = load_head(folder.head, self._base_vocabulary.embed.shape[1], self.placement.device)
         if folder.prompts is own_prompts():
@@ -251,7 +248,14 @@ class Qwen2VL:
         return self.judge_in_batches(requests, limit)
 
     def judge_in_batches(self, requests: Sequence[Request], batch_tokens: int) -> list[Judgement]:
-        """`judge` with a limit on the tokens of a batch; 0 takes one clip at a time."""
+        """`judge` with a limit on the tokens of a batch; 0 takes one clip at a time.
+
+        Raises:
+            ValueError: The requests are of several roles, whose adapters cannot share a pass.
+        """
+        roles = sorted({request.role for request in requests})
+        if len(roles) != 1:
+            raise ValueError(f"requests of {', '.join(roles)}: expected one role, whose adapter judges them all")
         with self._working(requests[0].role) as adapter:
             self.prepare([request.clip for request in requests])
             inputs = [self._embed(request) for request in requests]

@@ -58,11 +58,6 @@ class AdapterFiles:
         suffix = ".lora_A.weight"
         return sorted(name.removesuffix(suffix) for name in self.shapes if name.endswith(suffix))
 
-    @property
-    def brings_vocabulary(self) -> bool:
-        """Whether it has token embeddings and an output layer of its own."""
-        return EMBED in self.shapes and HEAD in self.shapes
-
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors under their current names, on the CPU, as stored."""
         stored = read_tensors(self.folder / ADAPTER_FILE)
@@ -103,9 +98,11 @@ def resolve(name: str, what: str) -> Path:
         path = Path(name).expanduser()
     except RuntimeError as error:  # ~somebody who is not known here
         raise CheckpointError(f"{what} {name!r}: no such folder ({error}){hint}") from error
-    if name and path.is_dir():
+    if not name:
+        raise CheckpointError(f"{what} {name!r}: no such folder{hint}")
+    if path.is_dir():
         return path
-    if name and path.exists():
+    if path.exists():
         raise CheckpointError(f"{what} {name!r} is a file; expected a checkpoint folder or a hub id")
     if not _HUB_ID.match(name):
         raise CheckpointError(f"{what} {name!r}: no such folder{hint}")
@@ -194,9 +191,7 @@ def current_name(name: str) -> str:
     return name
 
 
-def check_tensors(
-    where: str, expected: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]], hint: str = ""
-) -> None:
+def check_tensors(where: str, expected: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]]) -> None:
     """Compares names and shapes and reports every difference at once.
 
     Raises:
@@ -215,7 +210,7 @@ def check_tensors(
         if items
     ]
     if problems:
-        raise CheckpointError(f"{where}: tensors do not fit: {'; '.join(problems)}{hint}")
+        raise CheckpointError(f"{where}: tensors do not fit: {'; '.join(problems)}")
 
 
 def read_base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -77,16 +77,15 @@ def encode(tower: Any, frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """
     config = tower.config
     weight = tower.patch_embed.proj.weight
-    per_frame = (frames.shape[2] // config.patch_size) * (frames.shape[3] // config.patch_size)
-    step = max(1, MAX_PATCHES // per_frame)
+    rows, columns = frames.shape[2] // config.patch_size, frames.shape[3] // config.patch_size
+    step = max(1, MAX_PATCHES // (rows * columns))
     mean, std = mean.to(weight.device), std.to(weight.device)
     out = []
     for at in range(0, frames.shape[0] // 2, step):
         check_deadline()
         part = frames[2 * at : 2 * (at + step)].to(weight.device, non_blocking=True)
         pixels = patches(part, mean, std, config.patch_size, config.spatial_merge_size)
-        height, width = frames.shape[2] // config.patch_size, frames.shape[3] // config.patch_size
-        out.append(_forward(tower, pixels.to(weight.dtype), height, width))
+        out.append(_forward(tower, pixels.to(weight.dtype), rows, columns))
     return torch.cat(out)
 
 

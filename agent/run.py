@@ -55,11 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with results_only(args.json) as out:
             return _run(args, given, out)
     except KeyboardInterrupt:
-        # An interrupt that passed through an exec (dataclasses use it as modules load) stays marked as unhandled in
-        # CPython, which then dies of the signal instead of exiting with our code; an exec that ends well unmarks it.
-        exec("")  # noqa: S102
-        _complain("interrupted")
-        return 130
+        return _interrupted("interrupted")
     except BrokenPipeError:  # whoever read the results has gone; what is left in the buffer must not raise at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
@@ -96,10 +92,8 @@ def _run(args: argparse.Namespace, given: Sequence[str], out: TextIO) -> int:
     except KeyboardInterrupt:
         if trace is None:
             raise
-        exec("")  # noqa: S102 - as in main
         reporter.rest()
-        _complain(f"interrupted; {trace.path} holds what was done")
-        return 130
+        return _interrupted(f"interrupted; {trace.path} holds what was done")
     finally:
         reporter.rest()
     return max(code, 0 if trace.problem is None else 1)
@@ -179,6 +173,14 @@ def _options(args: argparse.Namespace, given: Sequence[str]) -> SessionOptions:
         trace=args.trace,
         argv=tuple(given),
     )
+
+
+def _interrupted(message: str) -> int:
+    # An interrupt that passed through an exec (dataclasses use it as modules load) stays marked as unhandled in
+    # CPython, which then dies of the signal instead of exiting with our code; an exec that ends well unmarks it.
+    exec("")  # noqa: S102
+    _complain(message)
+    return 130
 
 
 def _complain(message: str, error: BaseException | None = None) -> None:

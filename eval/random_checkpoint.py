@@ -22,7 +22,7 @@ from torch import Tensor
 
 from adapters.heads.timestamp import TimestampHead
 from adapters.tokens import NEW_TOKENS, Tokens
-from prompts import own_prompts
+from prompts import FILE_KEYS, REQUIRED_FILE_KEYS, own_prompts
 
 SHARD_BYTES = 4 << 30
 LORA_RANK = 64
@@ -153,7 +153,6 @@ def write(size: Size, out: Path, device: str, seed: int = 0, adapter_vocabulary:
         config = {"peft_type": "LORA", "r": LORA_RANK, "lora_alpha": LORA_RANK, "target_modules": "all"}
         (folder / "adapter_config.json").write_text(json.dumps(config))
     head = TimestampHead(size.hidden)
-    torch.nn.init.constant_(head.coef.scale, 1.0)
     save_file(
         {f"base_model.model.{name}": tensor.contiguous() for name, tensor in head.state_dict().items()},
         adapters / "pytorch_model.safetensors",
@@ -162,15 +161,7 @@ def write(size: Size, out: Path, device: str, seed: int = 0, adapter_vocabulary:
         json.dumps({"model_type": "agent_qwen2_vl", "role": "grounder", "base_model_path": "base"})
     )
     book = own_prompts()
-    texts = {role: book.get(role) for role in ("planner", "grounder", "verifier")}
-    prompts = {
-        role: "".join(
-            text.replace("{", "{{").replace("}", "}}") + (f"{{{field}}}" if field else "")
-            for text, field in template.pieces
-        )
-        for role, template in texts.items()
-    }
-    prompts["grounder_reply"] = book.get("grounder", "reply").fill().text
+    prompts = {key: book.get(*FILE_KEYS[key]).source for key in REQUIRED_FILE_KEYS}
     (adapters / "prompts.json").write_text(json.dumps(prompts))
     for folder in (base, adapters):
         shutil.copy(TOKENIZER / "tokenizer.json", folder / "tokenizer.json")

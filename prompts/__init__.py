@@ -117,6 +117,14 @@ class Template:
             raise PromptError(f"prompt {name}: {', '.join(problems)}; expected fields: {sorted(fields) or 'none'}")
         return cls(name, tuple(pieces))
 
+    @property
+    def source(self) -> str:
+        """The template in `str.format` notation, as `parse` reads it."""
+        return "".join(
+            literal.replace("{", "{{").replace("}", "}}") + ("" if field is None else f"{{{field}}}")
+            for literal, field in self.pieces
+        )
+
     def fill(self, **values: str) -> Prompt:
         """Puts values into the fields.
 

@@ -333,3 +333,32 @@ def test_a_home_that_does_not_exist_is_one_line() -> None:
         resolve("~nobody-of-that-name/x", "base model")
     with pytest.raises(CheckpointError, match="no such folder"):
         resolve("", "adapters")
+
+
+def test_an_adapter_may_bring_one_half_of_a_vocabulary(folder: Path) -> None:
+    file = folder / "videomind" / "verifier" / "adapter_model.safetensors"
+    tensors = load_file(file)
+    del tensors["base_model.model.lm_head.weight"]
+    save_file(tensors, file)
+    model = load(folder)
+    own = tensors["base_model.model.model.embed_tokens.weight"].float()
+    assert torch.equal(model._roles["verifier"].embed, own)
+    assert model._roles["verifier"].head is model._base_vocabulary.head
+
+
+def test_ranks_and_scales_that_differ_by_module_are_honoured(folder: Path) -> None:
+    place = folder / "videomind" / "planner"
+    name = "model.layers.1.self_attn.v_proj"
+    tensors = load_file(place / "adapter_model.safetensors")
+    for side, cut in (("lora_A", (slice(4), slice(None))), ("lora_B", (slice(None), slice(4)))):
+        key = f"base_model.model.{name}.{side}.weight"
+        tensors[key] = tensors[key][cut].contiguous()
+    save_file(tensors, place / "adapter_model.safetensors")
+    config = json.loads((place / "adapter_config.json").read_text())
+    patterns = {"rank_pattern": {name: 4}, "alpha_pattern": {name: 2}}
+    (place / "adapter_config.json").write_text(json.dumps(config | patterns))
+    layers = dict(load(folder)._model.named_modules())
+    odd = layers["model.language_model.layers.1.self_attn.v_proj"]
+    plain = layers["model.language_model.layers.2.self_attn.v_proj"]
+    assert (odd.lora_A["planner"].weight.shape[0], odd.scaling["planner"]) == (4, 0.5)
+    assert (plain.lora_A["planner"].weight.shape[0], plain.scaling["planner"]) == (8, 1.0)

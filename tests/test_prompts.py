@@ -137,3 +137,8 @@ def test_own_files_must_have_their_sections(tmp_path: Path, monkeypatch: pytest.
     finally:
         monkeypatch.undo()
         own_prompts.cache_clear()
+
+
+def test_a_template_gives_back_the_text_it_was_read_from() -> None:
+    for text in ("{query}", 'Write [{{"a": 1}}]: {query}!', "{{}} {query} }}{{"):
+        assert Template.parse("t", text, frozenset({"query"})).source == text

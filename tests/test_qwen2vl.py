@@ -109,6 +109,31 @@ def test_frames_prepared_in_one_pass_are_not_decoded_again(model: Qwen2VL, monke
         model.forget(video)
 
 
+def test_frames_prepared_at_two_sizes_are_both_kept(model: Qwen2VL, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_video(ORACLE / "videos" / "v2.mp4") as file:
+        video = model.watch(file)
+        clips = [Clip(video, None, Budget(1.0, 8, 28224, 50176)), Clip(video, None, Budget(1.0, 8, 50176, 78400))]
+        model.prepare(clips)
+
+        def refuse(*_args: Any, **_kwargs: Any) -> Any:
+            raise AssertionError("decoded again")
+
+        monkeypatch.setattr(type(file), "read", refuse)
+        with torch.inference_mode():
+            small, large = (model._eyes.see(clip) for clip in clips)
+        assert small.grid < large.grid
+        model.forget(video)
+
+
+def test_requests_of_two_roles_are_not_judged_together(model: Qwen2VL) -> None:
+    with open_video(ORACLE / "videos" / "v4.mp4") as file:
+        clip = Clip(model.watch(file), None, Budget(1.0, 8, 28224, 50176))
+        requests = [Request(role, clip, plain("Who?")) for role in ("verifier", "planner")]
+        with pytest.raises(ValueError, match="requests of planner, verifier: expected one role"):
+            model.judge(requests)
+        model.forget(file.video)
+
+
 def test_switching_roles_leaves_no_trace_of_the_last(model: Qwen2VL) -> None:
     with open_video(ORACLE / "videos" / "v4.mp4") as file:
         video = model.watch(file)
