@@ -17,19 +17,46 @@ from roles.deadline import check_deadline
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Token embeddings and output layer, the base's or an adapter's own; V tokens, H hidden.
+    """Token embeddings and output layer, the base's or an adapter's own; V tokens, H hidden, R replaced rows.
 
     Attributes:
         embed: [V, H].
         head: [V, H].
+        row_ids: Ids that an adapter embeds anew, also beyond V; None where it replaces none. [R]
+        embed_rows: Their embeddings, [R, H].
+        head_rows: Their rows of the output layer, [R, H].
     """
 
     embed: Tensor
     head: Tensor
+    row_ids: Tensor | None = None
+    embed_rows: Tensor | None = None
+    head_rows: Tensor | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """What it holds in memory."""
+        return [t for t in (self.embed, self.head, self.embed_rows, self.head_rows) if t is not None]
+
+    def embedded(self, ids: Tensor) -> Tensor:
+        """Embeddings of token ids, [..., H]."""
+        if self.row_ids is None or self.embed_rows is None:
+            return functional.embedding(ids, self.embed)
+        same = ids[..., None] == self.row_ids
+        replaced = same.any(dim=-1)
+        plain = functional.embedding(ids.masked_fill(replaced, 0), self.embed)
+        own = functional.embedding(same.int().argmax(dim=-1), self.embed_rows.to(plain.dtype))
+        return torch.where(replaced[..., None], own, plain)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits of normalised hidden states, [..., V], float32."""
-        return functional.linear(hidden, self.head).float()
+        """Next-token logits of normalised hidden states, float32, [..., V] (more where rows lie beyond V)."""
+        logits = functional.linear(hidden, self.head)
+        if self.row_ids is not None and self.head_rows is not None:
+            beyond = int(self.row_ids.max()) + 1 - self.head.shape[0]
+            if beyond > 0:
+                # Ids between the base's last row and the adapter's own are embedded by nothing: never chosen.
+                logits = functional.pad(logits, (0, beyond), value=float("-inf"))
+            logits = logits.index_copy(-1, self.row_ids, functional.linear(hidden, self.head_rows.to(hidden.dtype)))
+        return logits.float()
 
 
 @dataclass(slots=True)
@@ -134,7 +161,7 @@ class LanguageModel:
             if generation.finished or len(ids) == limit:
                 break
             check_deadline()
-            token = functional.embedding(torch.tensor([[best]], device=embeds.device), vocabulary.embed)
+            token = vocabulary.embedded(torch.tensor([[best]], device=embeds.device))
             here = torch.full((3, 1, 1), at, device=embeds.device)
             state = self.forward(token, here, cache)[0, -1]
             at += 1

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.decode import Generation, LanguageModel, Vocabulary
@@ -168,7 +167,7 @@ class Qwen2VL:
 
         base_bytes = size(t for name, t in self._model.named_parameters() if "lora_" not in name)
         adapter_bytes = size(t for name, t in self._model.named_parameters() if "lora_" in name)
-        adapter_bytes += size(iter(t for v in self._roles.values() for t in (v.embed, v.head)))
+        adapter_bytes += size(iter(t for v in self._roles.values() for t in v.tensors()))
         adapter_bytes += size(self._head.parameters()) if self._head is not None else 0
         return {
             **self._sources,
@@ -317,7 +316,7 @@ class Qwen2VL:
                 f"the {request.role}'s prompt has {layout.ids.shape[0]} tokens; with its reply the model takes {limit}"
             )
         device = sight.features.device
-        embeds = functional.embedding(layout.ids.to(device), self._vocabulary(adapter).embed)
+        embeds = self._vocabulary(adapter).embedded(layout.ids.to(device))
         embeds[layout.visual.to(device)] = sight.features.flatten(0, 1).to(embeds.dtype)
         usage = Usage(
             input_tokens=layout.ids.shape[0],
