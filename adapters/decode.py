@@ -94,18 +94,28 @@ class LanguageModel:
     def _keep(self, _module: object, args: tuple[Tensor, ...]) -> None:
         self._before_norm = args[0]
 
-    def forward(self, embeds: Tensor, positions: Tensor, cache: object | None = None) -> Tensor:
+    def forward(
+        self, embeds: Tensor, positions: Tensor, cache: object | None = None, pack: object | None = None
+    ) -> Tensor:
         """Runs the layers causally.
 
         Args:
             embeds: [batch, L, H]. Rows may be padded on the right: no position sees what comes after it.
             positions: [3, batch, L].
             cache: A transformers cache to read and extend, or None.
+            pack: A `adapters.train.attention.Pack` that divides the sequence, where the model attends by packs.
 
         Returns:
             Hidden states before the final norm, [batch, L, H].
         """
-        self._model(inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
+        mask = None if pack is None else dict.fromkeys(("full_attention", "sliding_attention"), pack)
+        self._model(
+            inputs_embeds=embeds,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
         kept, self._before_norm = self._before_norm, None
         assert kept is not None  # noqa: S101 - the hook ran
         return kept

@@ -73,6 +73,10 @@ class Eyes:
         self.forget(file.video)
         self._files[file.video.path] = file
 
+    def watches(self, video: Video) -> bool:
+        """Whether a video is known."""
+        return video.path in self._files
+
     def forget(self, video: Video) -> None:
         """Drops everything kept of a video."""
         self._files.pop(video.path, None)

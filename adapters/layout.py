@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,7 @@ def lay_out(
     grid: tuple[int, int, int],
     marked_norm: tuple[float, float] | None = None,
     reply_start: str = "",
+    reply_ids: Sequence[int] = (),
 ) -> Layout:
     """Lays out a chat around a clip.
 
@@ -44,6 +46,7 @@ def lay_out(
         grid: Temporal patches, and rows and columns of visual tokens (after merging).
         marked_norm: Ends of the candidate to enclose between segment tokens, as fractions of the clip.
         reply_start: Text that opens the model's turn.
+        reply_ids: What the model is taught to write after that.
     """
     chat = tokens.chat(prompt, reply_start)
     start, count = len(chat.head), grid[0] * grid[1] * grid[2]
@@ -62,6 +65,6 @@ def lay_out(
             *video[:after],
         ]
         visual = [at + (at >= start + first_mark) + (at >= start + second_mark) for at in visual]
-    ids = [*chat.head, *video, *chat.tail]
+    ids = [*chat.head, *video, *chat.tail, *reply_ids]
     positions = position_ids(len(ids), start, grid, marked_norm is not None, first_mark)
     return Layout(torch.tensor(ids), torch.tensor(visual), positions, grid)

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from adapters.decode import Vocabulary
 from adapters.heads.timestamp import TimestampHead
 from adapters.store import (
+    ADAPTER_FILE,
     EMBED,
+    EMBED_ROWS,
     HEAD,
+    HEAD_ROWS,
+    PEFT_PREFIX,
     AdapterFiles,
     check_tensors,
     current_name,
@@ -151,8 +156,12 @@ def inject_adapter(
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
-    expected, ranks = _expected_shapes(model, files, base.embed.shape[1])
-    check_tensors(f"{files.folder / 'adapter_model.safetensors'} on this base", expected, files.shapes)
+    modules = {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | LoraLayer)
+    }
+    ranks = check_adapter(files, modules, base.embed.shape[1], is_tied(base))
     config = LoraConfig(
         r=files.config["r"],
         lora_alpha=files.config["lora_alpha"],
@@ -160,25 +169,105 @@ def inject_adapter(
         target_modules=files.lora_modules,
         use_rslora=bool(files.config.get("use_rslora")),
         rank_pattern={f"^{module}$".replace(".", r"\."): rank for module, rank in ranks.items()},
-        alpha_pattern={_current_module(key): value for key, value in (files.config.get("alpha_pattern") or {}).items()},
+        alpha_pattern={current_module(key): value for key, value in (files.config.get("alpha_pattern") or {}).items()},
     )
     with warnings.catch_warnings():
         # Several adapters over one base are the point here.
         warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
         inject_adapter_in_model(config, model, adapter_name=files.role, low_cpu_mem_usage=True)
-    tensors = files.tensors()
+    tensors = {name: t.to(placement.device, placement.dtype) for name, t in files.tensors().items()}
     layers = []
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer) and files.role in module.lora_A:
             layers.append(module)
             for side in ("lora_A", "lora_B"):
-                weight = tensors[f"{name}.{side}.weight"].to(placement.device, placement.dtype)
+                weight = tensors[f"{name}.{side}.weight"]
                 getattr(module, side)[files.role].weight = torch.nn.Parameter(weight, requires_grad=False)
-    embed, head = (
-        tensors[name].to(placement.device, placement.dtype) if name in tensors else shared
-        for name, shared in ((EMBED, base.embed), (HEAD, base.head))
+    return layers, adapted_vocabulary(files, tensors, base)
+
+
+def check_adapter(
+    files: AdapterFiles, modules: Mapping[str, tuple[int, int]], hidden: int, tied: bool
+) -> dict[str, int]:
+    """Makes sure that an adapter's tensors fit a base.
+
+    Args:
+        files: The adapter.
+        modules: Inputs and outputs of the base's linear layers, by current name.
+        hidden: The base's hidden size.
+        tied: Whether its output layer is its embeddings.
+
+    Returns:
+        The rank of each module that departs from the config's.
+
+    Raises:
+        CheckpointError: Missing, unexpected or wrongly shaped tensors, all of them named.
+    """
+    expected: dict[str, tuple[int, ...]] = {}
+    ranks: dict[str, int] = {}
+    for name in files.lora_modules:
+        if name not in modules:
+            continue
+        inputs, outputs = modules[name]
+        stored = files.shapes[f"{name}.lora_A.weight"][0]
+        rank = stored if files.config.get("rank_pattern") else files.config["r"]
+        if rank != files.config["r"]:
+            ranks[name] = rank
+        expected[f"{name}.lora_A.weight"] = (rank, inputs)
+        expected[f"{name}.lora_B.weight"] = (outputs, rank)
+    for name in (EMBED, HEAD):
+        if name in files.shapes:
+            # An adapter may have been trained with a vocabulary of another length than the base's.
+            expected[name] = (files.shapes[name][0], hidden)
+    for name, ids in files.row_ids.items():
+        follows = name == HEAD_ROWS and tied and ids == files.row_ids.get(EMBED_ROWS)
+        if name in files.shapes or not follows:
+            expected[name] = (len(ids), hidden)
+    check_tensors(f"{files.folder / ADAPTER_FILE} on this base", expected, files.shapes)
+    return ranks
+
+
+def is_tied(vocabulary: Vocabulary) -> bool:
+    """Whether the output layer is the embeddings themselves."""
+    return vocabulary.embed.data_ptr() == vocabulary.head.data_ptr()
+
+
+def adapted_vocabulary(files: AdapterFiles, tensors: Mapping[str, Tensor], base: Vocabulary) -> Vocabulary:
+    """The vocabulary that an adapter speaks: full copies, single rows beside the base's, or the base's itself.
+
+    Where the base is tied, rows of the embeddings are rows of the output layer too, as in PEFT, unless the adapter
+    brings other ones.
+
+    Args:
+        files: The adapter.
+        tensors: Its tensors by current name, on the device and in the dtype of choice.
+        base: The base's vocabulary.
+
+    Raises:
+        CheckpointError: Its rows of the embeddings and of the output layer are of different tokens, and the base lacks
+            the other half of one.
+    """
+    embed, head = tensors.get(EMBED, base.embed), tensors.get(HEAD, base.head)
+    tied = is_tied(base) and HEAD not in tensors
+    if tied and EMBED in tensors and files.config.get("ensure_weight_tying"):
+        head = embed
+    embed_ids, head_ids = files.row_ids.get(EMBED_ROWS), files.row_ids.get(HEAD_ROWS)
+    if embed_ids is None and head_ids is None:
+        return Vocabulary(embed, head)
+    embed_rows, head_rows = tensors.get(EMBED_ROWS), tensors.get(HEAD_ROWS)
+    if tied and head_rows is None:
+        head_ids, head_rows = embed_ids, embed_rows
+    if embed_ids is None or head_ids is None or embed_ids == head_ids:
+        ids = embed_ids or head_ids or ()
+        return Vocabulary(embed, head, torch.tensor(ids, device=embed.device), embed_rows, head_rows)
+    ids = tuple(dict.fromkeys(embed_ids + head_ids))
+    return Vocabulary(
+        embed,
+        head,
+        torch.tensor(ids, device=embed.device),
+        _rows_of(ids, embed_ids, embed_rows, embed, f"{files.folder}: embeddings"),
+        _rows_of(ids, head_ids, head_rows, head, f"{files.folder}: output layer"),
     )
-    return layers, Vocabulary(embed, head)
 
 
 def load_head(path: Path, hidden: int, device: torch.device) -> TimestampHead:
@@ -189,9 +278,8 @@ def load_head(path: Path, hidden: int, device: torch.device) -> TimestampHead:
     """
     with torch.device("meta"):
         head = TimestampHead(hidden)
-    prefix = "base_model.model."
     expected = {name: tuple(t.shape) for name, t in head.state_dict().items()}
-    tensors = {name.removeprefix(prefix): tensor for name, tensor in read_tensors(path).items()}
+    tensors = {name.removeprefix(PEFT_PREFIX): tensor for name, tensor in read_tensors(path).items()}
     check_tensors(str(path), expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     head.load_state_dict({name: t.to(device, torch.float32) for name, t in tensors.items()}, assign=True)
     return head.eval().requires_grad_(False)
@@ -204,11 +292,22 @@ def check_vocabularies(tokens: Tokens, vocabularies: Mapping[str, Vocabulary]) -
     not, an adapter must bring embeddings of its own.
 
     Raises:
-        CheckpointError: A role needs a token that nothing embeds.
+        CheckpointError: A role needs a token that nothing embeds, or replaces the row of one that does not exist.
     """
-    for role in sorted(vocabularies.keys() & {"grounder", "verifier"}):
-        rows = min(vocabularies[role].embed.shape[0], vocabularies[role].head.shape[0])
-        missing = [name for name in NEW_TOKENS if tokens.id(name) >= rows]
+    for role, vocabulary in sorted(vocabularies.items()):
+        rows = min(vocabulary.embed.shape[0], vocabulary.head.shape[0])
+        both = vocabulary.embed_rows is not None and vocabulary.head_rows is not None
+        own: list[int] = [] if vocabulary.row_ids is None else vocabulary.row_ids.tolist()
+        unknown = sorted(one for one in own if one >= max(len(tokens), rows))
+        if unknown:
+            shown = ", ".join(map(str, unknown[:3]))
+            raise CheckpointError(
+                f"adapter {role}: embeds the ids {shown}, and the tokenizer {tokens.folder} knows {len(tokens)}; "
+                "use the tokenizer that it was trained with"
+            )
+        if role not in ("grounder", "verifier"):
+            continue
+        missing = [name for name in NEW_TOKENS if tokens.id(name) >= rows and not (both and tokens.id(name) in own)]
         if missing:
             raise CheckpointError(
                 f"adapter {role}: nothing embeds {', '.join(missing)}: {rows} rows, the tokenizer needs {len(tokens)}"
@@ -231,33 +330,18 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _expected_shapes(
-    model: Any,
-    files: AdapterFiles,
-    hidden: int,
-) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """What an adapter's file must hold to fit the base, and the rank of each module that departs from the config's."""
-    modules = dict(model.named_modules())
-    expected: dict[str, tuple[int, ...]] = {}
-    ranks: dict[str, int] = {}
-    pattern = files.config.get("rank_pattern") or {}
-    for name in files.lora_modules:
-        module = modules.get(name)
-        if module is None:
-            continue
-        base: Any = getattr(module, "base_layer", module)
-        stored = files.shapes[f"{name}.lora_A.weight"][0]
-        rank = stored if pattern else files.config["r"]
-        if rank != files.config["r"]:
-            ranks[name] = rank
-        expected[f"{name}.lora_A.weight"] = (rank, base.in_features)
-        expected[f"{name}.lora_B.weight"] = (base.out_features, rank)
-    for name in (EMBED, HEAD):
-        if name in files.shapes:
-            # An adapter may have been trained with a vocabulary of another length than the base's.
-            expected[name] = (files.shapes[name][0], hidden)
-    return expected, ranks
+def _rows_of(
+    ids: tuple[int, ...], own_ids: tuple[int, ...], own_rows: Tensor | None, whole: Tensor, where: str
+) -> Tensor:
+    """Rows of the ids: an adapter's own where it has them, the base's elsewhere, [len(ids), H]."""
+    beyond = [one for one in ids if one not in own_ids and one >= whole.shape[0]]
+    if beyond:
+        raise CheckpointError(f"{where}: no row for the token {beyond[0]}; the base has {whole.shape[0]} rows")
+    assert own_rows is not None  # noqa: S101 - `check_adapter` saw them
+    own = dict(zip(own_ids, own_rows, strict=True))
+    return torch.stack([own[one] if one in own else whole[one].to(own_rows.dtype) for one in ids])
 
 
-def _current_module(pattern: str) -> str:
-    return current_name(pattern.removeprefix("base_model.model."))
+def current_module(pattern: str) -> str:
+    """A module's name under current transformers, from a key of PEFT's patterns."""
+    return current_name(pattern.removeprefix(PEFT_PREFIX))

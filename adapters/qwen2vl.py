@@ -140,7 +140,23 @@ class Qwen2VL:
         if folder.prompts is own_prompts():
             self.notes.append(f"{folder.folder} brings no prompts: it is asked in Mindreel's wording")
 
+    def adopt(self, role: str, vocabulary: Vocabulary, head: TimestampHead | None) -> None:
+        """Takes an adapter that is being trained, whose layers PEFT put into the model under the role's name."""
+        from peft.tuners.lora import LoraLayer
+
+        for module in self._model.modules():
+            if isinstance(module, LoraLayer) and role in module.lora_A:
+                self._lora_layers[id(module)] = module
+        self._roles[role] = vocabulary
+        if head is not None:
+            self._head = head
+
     # What is loaded
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """What drives the text model."""
+        return self._language_model
 
     @property
     def prompts(self) -> PromptBook:
@@ -202,6 +218,10 @@ class Qwen2VL:
             self._eyes.watch(file)
         return file.video
 
+    def watches(self, video: Video) -> bool:
+        """Whether a video is known."""
+        return self._eyes.watches(video)
+
     def forget(self, video: Video) -> None:
         """Drops everything kept of a video; the file itself stays open."""
         with self._lock:
@@ -233,7 +253,8 @@ class Qwen2VL:
                 return Pointing(reply, None)
             frames = generation.prefill_states[layout.visual.to(generation.prefill_states.device)]
             frames = frames.float().view(layout.grid[0], -1, frames.shape[-1]).mean(dim=1)
-            rows = self._head(frames[None], generation.states[at].float()[None, None]).rows_norm()
+            with torch.autocast(self.placement.device.type, enabled=False):  # as in training: spans in float32
+                rows = self._head(frames[None], generation.states[at].float()[None, None]).rows_norm()
             return Pointing(reply, tuple((float(s), float(e), float(c)) for s, e, c in suppress(rows[0]).tolist()))
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:

@@ -1,8 +1,9 @@
 """Checkpoint folders: paths and hub ids in, checked descriptions of base and adapters out. Only safetensors are read.
 
-Two kinds are known. A base is a stock Qwen2-VL folder. An adapters folder has VideoMind's layout: one PEFT folder per
-role, the grounder's head in `pytorch_model.safetensors`, and the tokenizer that knows the added tokens. Tensor names of
-both the old (transformers 4.45) and the current nesting are understood.
+Two kinds are known. A base is a stock Qwen2-VL folder. An adapters folder holds one PEFT folder per role, the
+grounder's head in `pytorch_model.safetensors`, and the tokenizer that knows the added tokens. Tensor names of both the
+old (transformers 4.45, VideoMind's layout) and the current nesting are understood. New tokens come as full copies of
+the vocabulary or as single rows that replace the base's (PEFT's trainable token indices).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,16 @@ ADAPTER_CONFIG = "adapter_config.json"
 PROMPTS_FILE = "prompts.json"
 VIDEOMIND_MODEL_TYPE = "agent_qwen2_vl"
 EMBED, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
+EMBED_ROWS = "model.language_model.embed_tokens.token_adapter.trainable_tokens_delta"
+HEAD_ROWS = "lm_head.token_adapter.trainable_tokens_delta"
+PEFT_PREFIX = "base_model.model."
 
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt")
+_NOT_PLAIN = ("use_dora", "lora_bias", "use_qalora", "use_bdlora", "layer_replication", "alora_invocation_tokens")
+"""Options of PEFT's LoRA under which a layer computes something else."""
+_ROWS_OF = {"embed_tokens": EMBED_ROWS, "lm_head": HEAD_ROWS}
 _SHOWN = 12
 """At most this many tensors of a kind are listed in a message."""
 
@@ -44,6 +51,8 @@ class AdapterFiles:
         config: Its `adapter_config.json`.
         shapes: Current tensor name (without PEFT's prefix) -> shape.
         names: Current tensor name -> name in the file.
+        row_ids: Token ids of the rows that it replaces, by the current name of the tensor that holds them
+            (`EMBED_ROWS`, `HEAD_ROWS`), as its config states them. A tied base needs the first alone in the file.
     """
 
     role: str
@@ -51,6 +60,7 @@ class AdapterFiles:
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
     names: Mapping[str, str]
+    row_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def lora_modules(self) -> list[str]:
@@ -104,7 +114,7 @@ def resolve(name: str, what: str) -> Path:
         return path
     if path.exists():
         raise CheckpointError(f"{what} {name!r} is a file; expected a checkpoint folder or a hub id")
-    if not _HUB_ID.match(name):
+    if not HUB_ID.match(name):
         raise CheckpointError(f"{what} {name!r}: no such folder{hint}")
     from huggingface_hub import snapshot_download
 
@@ -221,6 +231,26 @@ def read_base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def read_base_tensor(folder: Path, name: str) -> Tensor:
+    """One tensor of a base model, by its current name, on the CPU, as stored.
+
+    Raises:
+        CheckpointError: No file of the folder holds it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    for file in weight_files(folder, "model*.safetensors"):
+        stored = next((old for old in read_shapes(file) if current_name(old) == name), None)
+        if stored is not None:
+            try:
+                with safe_open(file, framework="pt") as opened:
+                    tensor: Tensor = opened.get_tensor(stored)
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(f"{file}: cannot be read as safetensors ({error})") from error
+            return tensor
+    raise CheckpointError(f"{folder}: has no tensor {name}; is this a whole base model?")
+
+
 def read_adapter_folder(name: str, own_wording: bool = False) -> AdapterFolder:
     """Reads what an adapters folder holds.
 
@@ -298,7 +328,7 @@ def base_of(adapters: AdapterFolder) -> str:
     for place in (adapters.folder / named, adapters.folder.parent / named):
         if place.is_dir():
             return str(place)
-    if Path(named).is_dir() or _HUB_ID.match(named):
+    if Path(named).is_dir() or HUB_ID.match(named):
         return named
     raise CheckpointError(f"{adapters.folder}: its base model {named!r} is not there; give it with --model")
 
@@ -307,7 +337,7 @@ def _read_adapter(role: str, folder: Path) -> AdapterFiles:
     config = read_json(folder / ADAPTER_CONFIG)
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder}: peft_type is {config.get('peft_type')!r}; only LORA adapters are supported")
-    for option in ("use_dora", "lora_bias"):
+    for option in _NOT_PLAIN:
         if config.get(option):
             raise CheckpointError(f"{folder}: {option} is set; only plain LoRA is supported")
     rank, alpha = config.get("r"), config.get("lora_alpha")
@@ -315,14 +345,42 @@ def _read_adapter(role: str, folder: Path) -> AdapterFiles:
         raise CheckpointError(f"{folder}: {ADAPTER_CONFIG} lacks a rank r and a lora_alpha")
     [file] = weight_files(folder, ADAPTER_FILE)
     stored = read_shapes(file)
-    names = {current_name(old.removeprefix("base_model.model.")): old for old in stored}
+    names = {current_name(old.removeprefix(PEFT_PREFIX)): old for old in stored}
     if any(name.startswith("model.visual.") for name in names):
         raise CheckpointError(f"{folder}: adapts the vision tower, whose features the roles share; not supported")
     shapes = {name: stored[old] for name, old in names.items()}
-    files = AdapterFiles(role, folder, config, shapes, names)
+    files = AdapterFiles(role, folder, config, shapes, names, _read_row_ids(folder, config, shapes))
     if not files.lora_modules:
         raise CheckpointError(f"{file}: holds no LoRA weights")
     return files
+
+
+def _read_row_ids(
+    folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Ids of the rows that an adapter replaces; PEFT states them as a list (embeddings) or by module."""
+    stated = config.get("trainable_token_indices") or {}
+    by_module = stated if isinstance(stated, dict) else {"embed_tokens": stated}
+    found: dict[str, tuple[int, ...]] = {}
+    for module, ids in by_module.items():
+        name = _ROWS_OF.get(module.rpartition(".")[2])
+        if name is None:
+            known = ", ".join(_ROWS_OF)
+            raise CheckpointError(f"{folder}: trainable_token_indices names {module!r}; expected some of {known}")
+        proper = isinstance(ids, list) and ids and all(type(one) is int and one >= 0 for one in ids)
+        if not proper or len(set(ids)) != len(ids):
+            shown = f"{ids!r}"[:80]
+            raise CheckpointError(f"{folder}: trainable_token_indices of {module} is {shown}; expected different ids")
+        found[name] = tuple(ids)
+    for name in _ROWS_OF.values():
+        if name in shapes and name not in found:
+            raise CheckpointError(
+                f"{folder}: holds {name} and {ADAPTER_CONFIG} states no trainable_token_indices for it"
+            )
+    for rows, whole in ((EMBED_ROWS, EMBED), (HEAD_ROWS, HEAD)):
+        if rows in found and whole in shapes:
+            raise CheckpointError(f"{folder}: holds both {whole} and single rows of it; expected one of them")
+    return found
 
 
 def _read_prompts(folder: Path, config: Mapping[str, Any], own_wording: bool) -> PromptBook:

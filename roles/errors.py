@@ -6,6 +6,7 @@ MindreelError: something went wrong that has a name
     - VideoError: the file is missing, is no video, or cannot be decoded
     - QuestionError: an empty, oversized or otherwise unusable question, option or subtitle file
     - CheckpointError: a base or an adapter folder that is incomplete or does not fit
+    - DataError: a data set's file that cannot be read, written or converted
     - GraphError: a plan that is no valid graph of role calls
     - TraceError: a trace cannot be written or read
 - StepError: a step of the agent failed inside (exit code 1)
@@ -38,6 +39,10 @@ class QuestionError(InputError):
 
 class CheckpointError(InputError):
     """A base model or adapter folder that is incomplete or does not fit."""
+
+
+class DataError(InputError):
+    """A data set's file that cannot be read, written or converted."""
 
 
 class GraphError(InputError):

@@ -14,9 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from adapters.loading import choose_placement
 from adapters.qwen2vl import Qwen2VL
-from adapters.store import current_name, read_adapter_folder, resolve
+from adapters.store import current_name, read_adapter_folder, read_base_tensor, resolve
 from eval.random_checkpoint import SIZES, write
 from roles.errors import CheckpointError, InputError
+
+from .test_export import NEW_IDS, TEXT, drawn, make_adapter, our_logits, put
 
 ORACLE = Path(__file__).parent / "data" / "oracle"
 
@@ -362,3 +364,126 @@ def test_ranks_and_scales_that_differ_by_module_are_honoured(folder: Path) -> No
     plain = layers["model.language_model.layers.2.self_attn.v_proj"]
     assert (odd.lora_A["planner"].weight.shape[0], odd.scaling["planner"]) == (4, 0.5)
     assert (plain.lora_A["planner"].weight.shape[0], plain.scaling["planner"]) == (8, 1.0)
+
+
+# Single rows of the vocabulary (PEFT's trainable token indices)
+
+EMBED_ROWS = "base_model.model.model.language_model.embed_tokens.token_adapter.trainable_tokens_delta"
+HEAD_ROWS = "base_model.model.lm_head.token_adapter.trainable_tokens_delta"
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A verifier with three rows of its own over an untied base: out/verifier."""
+    write(replace(SIZES["tiny"], hidden=64, heads=4, tied=False), tmp_path / "made", "cpu")
+    base = tmp_path / "made" / "base"
+    put(tmp_path / "out", make_adapter(base, "verifier"), base)
+    return tmp_path / "out"
+
+
+def rewrite(folder: Path, config: dict[str, Any] | None = None, tensors: dict[str, Any] | None = None) -> Qwen2VL:
+    """Loads a folder after a change; a tensor that is None is dropped."""
+    place = folder / "verifier"
+    stated = json.loads((place / "adapter_config.json").read_text())
+    (place / "adapter_config.json").write_text(json.dumps(stated | (config or {})))
+    stored = load_file(place / "adapter_model.safetensors") | (tensors or {})
+    save_file({k: v for k, v in stored.items() if v is not None}, place / "adapter_model.safetensors")
+    return Qwen2VL.load(None, str(folder), device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_rows_embed_tokens_beyond_the_base(tmp_path: Path, tied: bool, small_video: Any) -> None:
+    write(replace(SIZES["tiny"], hidden=64, heads=4, vocabulary=9614, tied=tied), tmp_path / "made", "cpu")
+    base = tmp_path / "made" / "base"
+    for role in ("planner", "grounder", "verifier", "answerer"):
+        adapter = make_adapter(base, role, "rows" if role in ("grounder", "verifier") else "none")
+        put(tmp_path / "out", adapter, base)
+    model = Qwen2VL.load(None, str(tmp_path / "out"), device="cpu", dtype="float32")
+    assert our_logits(model, "grounder").shape == (len(TEXT), 9617)
+    assert _ask_all(model, small_video)
+
+
+def test_rows_cost_no_copy_of_the_vocabulary(rows: Path) -> None:
+    model = rewrite(rows)
+    own, base = model._roles["verifier"], model._base_vocabulary
+    assert own.embed is base.embed
+    assert own.head is base.head
+    assert own.row_ids is not None
+    assert own.row_ids.tolist() == list(NEW_IDS)
+    assert [tuple(t.shape) for t in (own.embed_rows, own.head_rows) if t is not None] == [(3, 64), (3, 64)]
+
+
+def test_a_plain_list_of_ids_means_the_embeddings(rows: Path) -> None:
+    model = rewrite(rows, {"trainable_token_indices": list(NEW_IDS)}, {HEAD_ROWS: None})
+    own = model._roles["verifier"]
+    assert own.embed_rows is not None
+    assert own.head_rows is None
+
+
+def test_rows_of_other_ids_in_each_half_are_filled_up_from_the_base(rows: Path) -> None:
+    before = our_logits(rewrite(rows), "verifier")
+    extra = drawn(1, 64, seed=77)
+    head = torch.cat((load_file(rows / "verifier/adapter_model.safetensors")[HEAD_ROWS], extra))
+    stated = {"embed_tokens": list(NEW_IDS), "lm_head": [*NEW_IDS, 7]}
+    after = our_logits(rewrite(rows, {"trainable_token_indices": stated}, {HEAD_ROWS: head}), "verifier")
+    others = [i for i in range(9728) if i != 7]
+    torch.testing.assert_close(after[:, others], before[:, others], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(after[:, 7], before[:, 7], atol=1e-3)
+
+
+def test_rows_under_the_names_of_the_old_nesting_are_understood(rows: Path) -> None:
+    before = our_logits(rewrite(rows), "verifier")
+    stored = load_file(rows / "verifier/adapter_model.safetensors")
+    changed = dict.fromkeys(stored) | {k.replace("language_model.", ""): v for k, v in stored.items()}
+    assert torch.equal(our_logits(rewrite(rows, tensors=changed), "verifier"), before)
+
+
+@pytest.mark.parametrize("stated", ["all-linear", r".*self_attn\.[qkvo]_proj", ["q_proj"], None])
+def test_layers_are_known_by_their_tensors_however_they_are_named(rows: Path, stated: Any) -> None:
+    before = our_logits(rewrite(rows), "verifier")
+    assert torch.equal(our_logits(rewrite(rows, {"target_modules": stated}), "verifier"), before)
+
+
+def test_a_tied_copy_follows_where_peft_says_so(tmp_path: Path) -> None:
+    write(replace(SIZES["tiny"], hidden=64, heads=4), tmp_path / "made", "cpu")
+    base = tmp_path / "made" / "base"
+    put(tmp_path / "out", replace(make_adapter(base, "verifier", "full"), head=None), base)
+    apart = rewrite(tmp_path / "out")._roles["verifier"]
+    assert torch.equal(apart.head, read_base_tensor(base, "model.language_model.embed_tokens.weight").float())
+    together = rewrite(tmp_path / "out", {"ensure_weight_tying": True})._roles["verifier"]
+    assert together.head is together.embed
+
+
+@pytest.mark.parametrize(
+    ("config", "tensors", "message"),
+    [
+        ({}, {HEAD_ROWS: None}, r"1 missing: lm_head.token_adapter.trainable_tokens_delta \[3, 64\]"),
+        ({}, {EMBED_ROWS: torch.zeros(2, 64)}, r"trainable_tokens_delta has \[2, 64\], expected \[3, 64\]"),
+        ({}, {EMBED_ROWS: torch.zeros(3, 63)}, r"trainable_tokens_delta has \[3, 63\], expected \[3, 64\]"),
+        ({"trainable_token_indices": None}, {}, "adapter_config.json states no trainable_token_indices for it"),
+        ({"trainable_token_indices": {"embed_tokens": [1, 1, 2]}}, {}, r"is \[1, 1, 2\]; expected different ids"),
+        ({"trainable_token_indices": {"embed_tokens": [1, -2, 2]}}, {}, r"is \[1, -2, 2\]; expected different ids"),
+        ({"trainable_token_indices": {"embed_tokens": [1, True, 2]}}, {}, "expected different ids"),
+        ({"trainable_token_indices": {"embed_tokens": "abc"}}, {}, "of embed_tokens is 'abc'; expected different ids"),
+        ({"trainable_token_indices": 5}, {}, "of embed_tokens is 5; expected different ids"),
+        ({"trainable_token_indices": {"patch_embed": [1]}}, {}, "names 'patch_embed'; expected some of embed_tokens"),
+        ({}, {EMBED_ROWS.replace("token_adapter.trainable_tokens_delta", "weight"): torch.zeros(9, 64)}, "holds both"),
+        (
+            {"trainable_token_indices": {"embed_tokens": [9614, 9615, 99999], "lm_head": [9614, 9615, 99999]}},
+            {},
+            "adapter verifier: embeds the ids 99999, and the tokenizer .* knows 9617",
+        ),
+        (
+            {"trainable_token_indices": {"embed_tokens": [9614, 9615, 9616], "lm_head": [9614, 9615, 9730]}},
+            {},
+            "embeddings: no row for the token 9730; the base has 9728 rows",
+        ),
+        ({"alora_invocation_tokens": [1]}, {}, "alora_invocation_tokens is set; only plain LoRA"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_one_clear_line(
+    rows: Path, config: dict[str, Any], tensors: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        rewrite(rows, config, tensors)
+    assert "\n" not in str(caught.value)

@@ -18,6 +18,12 @@ STRIDES = (1, 2, 4, 8)
 FUSE_LAYERS = 3
 FUSE_HEADS = 8
 NMS_IOU = 0.75
+MIN_TRAINING_STEPS = max(STRIDES)
+"""In training a shorter clip gets steps of zeros, so that each level of the pyramid learns from it."""
+DROP_PATH = 0.1
+"""How often a sample in training goes without one of the two branches of a fuse layer."""
+CLASS_PRIOR = 0.05
+"""Confidence that a fresh head gives to every point: about the share of points that are right."""
 
 
 class _Embedding(nn.Module):
@@ -64,10 +70,17 @@ class _FuseLayer(nn.Module):
         self.ffn = _FeedForward(width)
         self.ffn_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_att(self.self_att_norm(x))
-        out: Tensor = x + self.ffn(self.ffn_norm(x))
-        return out
+    def forward(self, x: Tensor, drop_path: float = 0.0) -> Tensor:
+        x = x + _dropped(self.self_att(self.self_att_norm(x)), drop_path)
+        return x + _dropped(self.ffn(self.ffn_norm(x)), drop_path)
+
+
+def _dropped(branch: Tensor, share: float) -> Tensor:
+    """A branch, [batch, ...], left out of some samples; the others get more of it, so that its mean stays."""
+    if not share:
+        return branch
+    kept = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(1 - share)
+    return branch * (kept / (1 - share))
 
 
 class _Channels(nn.Module):
@@ -152,15 +165,39 @@ class HeadOutput:
         return torch.stack((start, end, self.class_logits.sigmoid()), dim=-1)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingOutput:
+    """What the losses need: the outputs of every fuse layer, each sent through the same norm, pyramid and heads.
+
+    L is the number of fuse layers, Q of queries, T of the clip's steps, P of points.
+
+    Attributes:
+        frames: Frames after fusion and norm, padding left out, [L, Q, T, width].
+        query: The queries after fusion and norm, [L, Q, 1, width].
+        class_logits: Confidence before the sigmoid, [L, Q, P].
+        distances: Distances to both ends in grid steps of the level, already exponentiated and scaled, [L, Q, P, 2].
+        points: Grid step of each point and its level's stride, [P, 2]; in a short clip some lie beyond its end.
+    """
+
+    frames: Tensor
+    query: Tensor
+    class_logits: Tensor
+    distances: Tensor
+    points: Tensor
+
+
 class TimestampHead(nn.Module):
     """Regresses spans from hidden states before the language model's final norm.
 
     Args:
         hidden_size: The language model's.
+        drop_path: How often a sample goes without a branch of a fuse layer; only in `train_outputs`, and there only
+            while the module is in training mode.
     """
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(self, hidden_size: int, drop_path: float = DROP_PATH) -> None:
         super().__init__()
+        self.drop_path = drop_path
         self.vis_proj = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, WIDTH))
         self.reg_proj = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, WIDTH))
         self.vis_emb = _Embedding(WIDTH)
@@ -171,37 +208,107 @@ class TimestampHead(nn.Module):
         self.class_head = _ConvHead(WIDTH, 1)
         self.coord_head = _ConvHead(WIDTH, 2)
         self.coef = _Scale(STRIDES)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Starting values for training from scratch.
+
+        Weights keep the variance of their input (1 / fan-in), whatever the language model's width. The two embeddings
+        are random, because equal ones would not tell frames from the query; their scale, 1 / sqrt(width), is that of
+        VideoMind's. The class head starts at a low confidence: nearly all points are wrong, and their loss would
+        otherwise drown that of the few right ones.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d):
+                nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for embedding in (self.vis_emb, self.reg_emb):
+            nn.init.normal_(embedding.weights, std=WIDTH**-0.5)
+        nn.init.constant_(self.get_parameter("class_head.module.3.bias"), math.log(CLASS_PRIOR / (1 - CLASS_PRIOR)))
 
     def forward(self, frames: Tensor, query: Tensor) -> HeadOutput:
-        """Runs the head.
+        """Runs the head for inference, on the last fuse layer's output only.
 
         Args:
             frames: Hidden states averaged per temporal patch, [batch, T, hidden].
             query: Hidden state of the position whose next token is the timestamp token, [batch, 1, hidden].
         """
-        vis, reg = self.vis_proj(frames), self.reg_proj(query)
-        x = torch.cat((vis + self.vis_emb.weights + time_encoding(vis), reg + self.reg_emb.weights), dim=1)
+        vis, reg, x = self._joined(frames, query)
         for layer in self.vis_fuse:
             x = layer(x)
         fused = self.vis_norm(x)
-        levels = self.pyramid(fused[:, :-1])
-        logits = [self.class_head(level).squeeze(-1) for level in levels]
-        distances = [
-            self.coord_head(level).exp() * scale for level, scale in zip(levels, self.coef.scale, strict=False)
-        ]
-        points = [
-            torch.stack((torch.arange(level.shape[1]) * stride, torch.full((level.shape[1],), stride)), dim=1)
-            for level, stride in zip(levels, STRIDES, strict=False)
-        ]
+        levels, logits, distances, points = self._regress(fused[:, :-1])
         return HeadOutput(
             vis_proj=vis,
             reg_proj=reg,
             fused=fused,
             pyramid=tuple(levels),
-            class_logits=torch.cat(logits, dim=1),
-            distances=torch.cat(distances, dim=1),
-            points=torch.cat(points).to(vis.device, vis.dtype),
+            class_logits=logits,
+            distances=distances,
+            points=points,
         )
+
+    def train_outputs(self, frames: Tensor, query: Tensor) -> TrainingOutput:
+        """Runs the head for training, on the output of every fuse layer.
+
+        A clip of fewer than 8 steps is filled up with zeros between the fused frames and the pyramid, so neither the
+        time encoding nor the attention sees padding. (Source: VideoMind; `tests/parity/test_training_head.py` finds
+        that place from recorded arrays.) The inputs are cast to the head's own precision, and autocast is off inside.
+
+        Args:
+            frames: Hidden states averaged per temporal patch; [1, T, hidden] for several queries about one clip,
+                which is projected once, else [Q, T, hidden].
+            query: Hidden state of the position whose next token is the timestamp token, [Q, 1, hidden].
+
+        Raises:
+            ValueError: Neither one clip nor as many as queries.
+        """
+        if frames.shape[0] not in (1, query.shape[0]):
+            raise ValueError(f"{frames.shape[0]} clips for {query.shape[0]} queries: expected 1 or {query.shape[0]}")
+        dtype, steps = self.vis_norm.weight.dtype, frames.shape[1]
+        with torch.autocast(frames.device.type, enabled=False):
+            _, _, x = self._joined(frames.to(dtype), query.to(dtype))
+            drop_path = self.drop_path if self.training else 0.0
+            layers = []
+            for layer in self.vis_fuse:
+                x = layer(x, drop_path)
+                layers.append(x)
+            fused = self.vis_norm(torch.cat(layers))
+            padded = functional.pad(fused[:, :-1], (0, 0, 0, max(0, MIN_TRAINING_STEPS - steps)))
+            _, logits, distances, points = self._regress(padded)
+        by_layer = fused.view(len(layers), -1, *fused.shape[1:])
+        return TrainingOutput(
+            frames=by_layer[:, :, :-1],
+            query=by_layer[:, :, -1:],
+            class_logits=logits.view(len(layers), -1, *logits.shape[1:]),
+            distances=distances.view(len(layers), -1, *distances.shape[1:]),
+            points=points,
+        )
+
+    def _joined(self, frames: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Projected frames, [F, T, width], projected queries, [Q, 1, width], and the fusion's input, [Q, T + 1, width].
+
+        F is Q, or 1 where the queries share their frames.
+        """
+        vis, reg = self.vis_proj(frames), self.reg_proj(query)
+        timed = vis + self.vis_emb.weights + time_encoding(vis)
+        joined = torch.cat((timed.expand(reg.shape[0], -1, -1), reg + self.reg_emb.weights), dim=1)
+        return vis, reg, joined
+
+    def _regress(self, frames: Tensor) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """Pyramid levels, class logits [batch, P], distances [batch, P, 2] and points [P, 2] of fused frames."""
+        levels: list[Tensor] = self.pyramid(frames)
+        logits = [self.class_head(level).squeeze(-1) for level in levels]
+        distances = [
+            self.coord_head(level).exp() * scale for level, scale in zip(levels, self.coef.scale, strict=False)
+        ]
+        points = []
+        for level, stride in zip(levels, STRIDES, strict=False):
+            # Made where the frames are: a copy from the CPU would wait for the GPU.
+            at = torch.arange(level.shape[1], device=frames.device, dtype=frames.dtype) * stride
+            points.append(torch.stack((at, torch.full_like(at, stride)), dim=1))
+        return levels, torch.cat(logits, dim=1), torch.cat(distances, dim=1), torch.cat(points)
 
 
 def time_encoding(frames: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Training: one runnable script per role over one shared loop; settings, progress and reports are the same for all."""

@@ -1,0 +1,59 @@
+"""Validation examples go in, the role's own metrics come out; the adapter is asked as the agent will ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from adapters.frames import open_video
+from adapters.train.build import Workbench
+from adapters.train.progress import track
+from adapters.train.recipe import Item, Recipe, Record
+from roles.errors import MindreelError
+
+
+def validate(
+    bench: Workbench, recipe: Recipe, items: Sequence[Item], processes: Any, show: bool = True
+) -> tuple[dict[str, float], list[Record]]:
+    """Asks the adapter about validation examples, each process about a part of the videos.
+
+    Returns:
+        (the role's metrics, what each example gave, in order).
+    """
+    from accelerate.utils import gather_object
+
+    network = bench.network
+    was_training = network.training
+    network.eval()
+    bench.show()
+    by_video: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        by_video.setdefault(item.video.path, []).append(number)
+    mine = sorted(by_video)[processes.process_index :: processes.num_processes]
+    records: list[tuple[int, Record]] = []
+    device = bench.backbone.placement.device
+    half = bench.backbone.placement.dtype != torch.float32
+    with torch.autocast(device.type, bench.backbone.placement.dtype, enabled=half):
+        for path in track(mine, "validating", len(mine)) if show and processes.is_main_process else mine:
+            records += [(number, _ask(bench, recipe, items[number], path)) for number in by_video[path]]
+            bench.backbone.forget(items[by_video[path][0]].video)
+    gathered = [pair for pair in gather_object(records) if pair is not None]
+    gathered.sort(key=lambda pair: pair[0])
+    network.train(was_training)
+    asked = [record for _, record in gathered if "error" not in record]
+    metrics = dict(recipe.score(asked)) if asked else {}
+    failed = len(gathered) - len(asked)
+    if failed:
+        metrics["failed"] = float(failed)
+    return metrics, [record for _, record in gathered]
+
+
+def _ask(bench: Workbench, recipe: Recipe, item: Item, path: str) -> Record:
+    try:
+        if not bench.backbone.watches(item.video):
+            bench.backbone.watch(open_video(path))
+        return {"source": item.source, **recipe.ask(bench.backbone, item)}
+    except MindreelError as error:
+        return {"source": item.source, "error": str(error)}
