@@ -51,7 +51,6 @@ from roles.errors import MindreelError
 from roles.types import Example, Span
 
 DENSE_BF16_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
-WAYS = ("plain", "packed", "features", "checkpointing", "passes", "questions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ class Way:
     checkpointing: int | None = 10**6
     plain: bool = False
     decoded: bool = False
+    compiled: bool = False
 
 
 def ways(questions: int, in_pass: int) -> list[Way]:
@@ -86,7 +86,8 @@ def ways(questions: int, in_pass: int) -> list[Way]:
         Way("+ visual features on disk", features=True),
         Way("+ recompute only what memory asks for", features=True, checkpointing=None),
         Way(f"+ {in_pass} samples a pass", features=True, checkpointing=None, in_pass=in_pass),
-        Way(f"+ {questions} questions share a video", questions, max(questions, 1), True, None),
+        Way("+ fused norms and feed-forward parts", 1, in_pass, True, None, compiled=True),
+        Way(f"+ {questions} questions share a video", questions, max(questions, in_pass), True, None, compiled=True),
     ]
 
 
@@ -127,6 +128,7 @@ class Trial:
         self, bench: Workbench, items: Sequence[Item], batch: int, store: FeatureStore | None, workers: int
     ) -> None:
         self.bench, self.items, self.batch, self.store, self.workers = bench, items, batch, store, workers
+        self._compiled = False
         self.token_px = token_side_px(bench.network.base.config.vision_config)
 
     def run(self, way: Way, steps: int) -> dict[str, Any]:
@@ -149,6 +151,9 @@ class Trial:
         store = self.store if way.features else None
         dataset = PassDataset([p for step in planned for p in step], samples, self.bench.tokens, self.token_px, store)
         network = self.bench.network.train()
+        if way.compiled and not self._compiled:
+            network.compile_parts()
+            self._compiled = True
         network.checkpointed_layers = way.checkpointing
         network.zero_grad(set_to_none=True)
         device = self.bench.backbone.placement.device
@@ -287,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--questions", type=int, default=4, help="questions on each video, where they share it")
     parser.add_argument("--batch", type=int, default=8, help="samples of an optimizer step")
-    parser.add_argument("--in-pass", type=int, default=2, help="samples of one forward pass")
+    parser.add_argument("--in-pass", type=int, default=4, help="samples of one forward pass")
     parser.add_argument("--steps", type=int, default=2, help="steps that are timed, after a first one")
     parser.add_argument("--rank", type=int, default=64, help="LoRA's rank")
     parser.add_argument("--workers", type=int, default=8)

@@ -150,6 +150,20 @@ def test_memory_for_activations_decides_how_many_layers_are_recomputed(bench: Wo
         bench.network.checkpointed_layers = 0
 
 
+def test_what_is_fused_computes_what_transformers_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the compiler: what it fuses is written here, and must be the layers' own arithmetic.
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    made = make_bench()
+    one = packed(make_samples(MIXED), made)
+    before = losses_and_gradients(made, [one])
+    made.network.compile_parts()
+    after = losses_and_gradients(made, [one])
+    for name, values in before[0].items():
+        assert after[0][name] == pytest.approx(values, abs=1e-6, rel=1e-5), name
+    for name, grad in before[1].items():
+        torch.testing.assert_close(after[1][name], grad, rtol=1e-3, atol=1e-6, msg=name)
+
+
 def test_long_replies_are_scored_in_parts_with_the_same_gradients(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,6 +135,10 @@ class TrainConfig:
             "layers that compute their activations twice to save memory", SPEED, at_least=0, shapes_result=False
         ),
     )
+    compile: bool = field(
+        default=False,
+        metadata=about("fuse norms and feed-forward parts; some seconds at the start", SPEED, shapes_result=False),
+    )
     features: Path | None = field(
         default=None, metadata=about("folder that keeps visual features", SPEED, metavar="DIR", shapes_result=False)
     )

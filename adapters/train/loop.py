@@ -115,6 +115,8 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
         if val is None:
             bench.network.base.model.visual = None  # never needed again: every clip's visual tokens are on the disk
     bench.network.checkpointed_layers, bench.network.activation_bytes = _checkpointing(config, bench, placement)
+    if config.compile:
+        bench.network.compile_parts()
 
     dataset = PassDataset([one for step in planned for one in step], samples, tokens, token_px, store)
     trainer = _trainer(config, recipe, bench, dataset, data, val, work, steps, passes, processes)

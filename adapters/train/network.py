@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -123,6 +124,21 @@ class TrainingNetwork(nn.Module):
         total = torch.stack(tuple(parts.values())).sum() * batch.weight
         return Losses(total, {name: part.detach() for name, part in parts.items()})
 
+    def compile_parts(self) -> None:
+        """Fuses what is bound by memory rather than arithmetic: the norms and the feed-forward part of every layer.
+
+        The rest is matrix products, which gain nothing. Compiling takes some seconds at the first pass; lengths may
+        vary freely after it.
+        """
+        swiglu, norm = (torch.compile(part, dynamic=True) for part in (_swiglu, _rms_norm))
+        for layer in self._text.layers:
+            mlp = layer.mlp
+            parts = (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+            if self._text.config.hidden_act == "silu" and all(type(part) is nn.Linear for part in parts):
+                mlp.forward = partial(_call_swiglu, swiglu, *parts)
+            for one in (layer.input_layernorm, layer.post_attention_layernorm):
+                one.forward = partial(_call_norm, norm, one)
+
     @property
     def _dtype(self) -> torch.dtype:
         dtype: torch.dtype = self._text.norm.weight.dtype
@@ -185,7 +201,8 @@ def layer_bytes(config: Any, dtype: torch.dtype) -> int:
     """Memory for the activations of one decoder layer that the backward pass needs, per token, in bytes.
 
     Counted on what autograd keeps with frozen weights: inputs of LoRA layers, two norms in float32, queries, keys,
-    values, the attention's output, and three tensors of the feed-forward part. Measured peaks lie within a tenth of it.
+    values, the attention's output, and three tensors of the feed-forward part. It errs on the safe side: peaks measured
+    on an H100 lie a fifth below it at 2B and 7B sizes.
     """
     size = 2 if dtype != torch.float32 else 4
     heads = config.num_attention_heads
@@ -195,6 +212,27 @@ def layer_bytes(config: Any, dtype: torch.dtype) -> int:
     attention = (3 * config.hidden_size + 2 * kv_width) * size
     lora_inputs = 4 * config.hidden_size * (size + 1)
     return int(wide + norms + attention + lora_inputs)
+
+
+def _swiglu(x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    return functional.linear(functional.silu(functional.linear(x, gate)) * functional.linear(x, up), down)
+
+
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    wide = x.float()
+    scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
+    return weight * scaled.to(x.dtype)
+
+
+def _call_swiglu(function: Any, gate: nn.Linear, up: nn.Linear, down: nn.Linear, x: Tensor) -> Tensor:
+    # Weights are arguments: one compiled function serves all layers.
+    out: Tensor = function(x, gate.weight, up.weight, down.weight)
+    return out
+
+
+def _call_norm(function: Any, module: Any, x: Tensor) -> Tensor:
+    out: Tensor = function(x, module.weight, module.variance_epsilon)
+    return out
 
 
 def _cross_entropy(hidden: Tensor, targets: Tensor, vocabulary: Vocabulary) -> Tensor:
