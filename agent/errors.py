@@ -3,7 +3,7 @@
 MindreelError: something went wrong that has a name
 
 - InputError: wrong use or bad input, the caller can mend it (exit code 2)
-    - VideoError, QuestionError, CheckpointError, GraphError, TraceError
+    - VideoError, QuestionError, CheckpointError, DataError, GraphError, TraceError
 - StepError: a step of the agent failed inside (exit code 1)
     - StepTimeoutError, ReplyError
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from roles.errors import (
     CheckpointError,
+    DataError,
     GraphError,
     InputError,
     MindreelError,
@@ -25,6 +26,7 @@ from roles.errors import (
 
 __all__ = [
     "CheckpointError",
+    "DataError",
     "GraphError",
     "InputError",
     "MindreelError",

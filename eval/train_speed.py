@@ -87,6 +87,7 @@ def ways(questions: int, in_pass: int) -> list[Way]:
         Way("+ recompute only what memory asks for", features=True, checkpointing=None),
         Way(f"+ {in_pass} samples a pass", features=True, checkpointing=None, in_pass=in_pass),
         Way("+ fused norms and feed-forward parts", 1, in_pass, True, None, compiled=True),
+        Way("  the same, decoding and encoding every time", 1, in_pass, False, None, compiled=True),
         Way(f"+ {questions} questions share a video", questions, max(questions, in_pass), True, None, compiled=True),
     ]
 
@@ -179,8 +180,7 @@ class Trial:
             for _ in range(per_step):
                 one = next(batches)
                 tokens += one.ids.shape[0]
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                    value = loss_of(one)
+                value = loss_of(one)
                 value.backward()  # type: ignore[no-untyped-call]
                 loss = float(value.detach()) if number == steps else 0.0
             optimizer.step()
@@ -240,14 +240,15 @@ class Trial:
         rows, columns = clip.shape[2] // vision.patch_size, clip.shape[3] // vision.patch_size
         for layer in base.model.language_model.layers:
             layer.gradient_checkpointing = True
-        out = base(
-            input_ids=one.ids[None],
-            pixel_values_videos=pixels.flatten(0, 1).to(base.dtype),
-            video_grid_thw=torch.tensor([[pixels.shape[0], rows, columns]], device=device),
-            position_ids=one.positions[:, None],
-            labels=labels[None],
-            use_cache=False,
-        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            out = base(
+                input_ids=one.ids[None],
+                pixel_values_videos=pixels.flatten(0, 1).to(base.dtype),
+                video_grid_thw=torch.tensor([[pixels.shape[0], rows, columns]], device=device),
+                position_ids=one.positions[:, None],
+                labels=labels[None],
+                use_cache=False,
+            )
         loss: Tensor = out.loss * one.weight
         return loss
 

@@ -71,10 +71,11 @@ class AnswererRecipe:
             raise Skip("no answer")
         moment = item.spans()[0] if item.example.spans else None
         reply = backbone.write(self._request(item, moment, backbone.prompts))
-        text, choice = answerer.read(reply.text, item.example.options)
         options = item.example.options
-        if options:
-            right = choice == answerer.LETTERS[options.index(item.example.answer)]
+        shown = options if self.style != "direct" else ()
+        text, choice = answerer.read(reply.text, shown)
+        if shown:
+            right = choice == answerer.LETTERS[shown.index(item.example.answer)]
         else:
             right = clean_query(text).casefold() == clean_query(item.example.answer).casefold()
         return {"right": right, "reply": text, "answer": item.example.answer, "options": len(options)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from adapters.train.progress import say, track
 from adapters.train.recipe import Item, Recipe, Skip
 from adapters.train.videos import Broken, survey
 from prompts import PromptBook
-from roles.errors import DataError
+from roles.errors import DataError, QuestionError
 from roles.examples import parse_lines, read_lines, video_path
 from roles.subtitles import Line, read_subtitles
 from roles.types import Example
@@ -47,10 +48,7 @@ def load_data(path: Path, config: TrainConfig, recipe: Recipe, prompts: PromptBo
     Raises:
         DataError: The file is wrong, too many videos are broken, or nothing is left.
     """
-    numbered, problems = parse_lines(read_lines(path))
-    if problems:
-        more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""
-        raise DataError(f"{path}: {'; '.join(map(str, problems[:SHOWN]))}{more}")
+    numbered = read_numbered(path)
     paths = {line: str(video_path(example, path)) for line, example in numbered}
     kept = config.out / WORK_FOLDER / "videos.jsonl"
     videos, broken = survey(list(paths.values()), kept, config.workers, track if main else untracked)
@@ -64,6 +62,7 @@ def load_data(path: Path, config: TrainConfig, recipe: Recipe, prompts: PromptBo
         )
     skipped: Counter[str] = Counter()
     items: list[Item] = []
+    subtitles: dict[Path, tuple[Line, ...]] = {}
     for line, example in numbered:
         video = videos.get(paths[line])
         if video is None:
@@ -72,14 +71,13 @@ def load_data(path: Path, config: TrainConfig, recipe: Recipe, prompts: PromptBo
         if not config.min_duration_s <= video.duration_s <= config.max_duration_s:
             skipped["video too short or too long"] += 1
             continue
-        source = f"{path.name}:{line}"
-        item = Item(example, video, source, _subtitles(example, path))
         try:
+            item = Item(example, video, f"{path.name}:{line}", _subtitles(example, path, subtitles))
             recipe.sample(item, prompts, random.Random(0))  # noqa: S311 - tried out, not used
         except Skip as reason:
             skipped[str(reason)] += 1
             continue
-        except ValueError as error:
+        except (ValueError, QuestionError) as error:
             raise DataError(f"{path}: line {line}: {error}") from error
         items.append(item)
     if not items:
@@ -88,15 +86,69 @@ def load_data(path: Path, config: TrainConfig, recipe: Recipe, prompts: PromptBo
     return Data(items, dict(skipped), broken, named)
 
 
-def _subtitles(example: Example, data_file: Path) -> tuple[Line, ...]:
+def without_broken(data: Data, broken: Mapping[str, str], config: TrainConfig) -> Data:
+    """The data without videos that turned out broken when they were decoded.
+
+    Args:
+        data: From `load_data`.
+        broken: Video -> why.
+        config: Says how many may be.
+
+    Raises:
+        DataError: Too many, or nothing is left.
+    """
+    if not broken:
+        return data
+    found = [*data.broken, *(Broken(path, reason) for path, reason in broken.items())]
+    items = [item for item in data.items if item.video.path not in broken]
+    if not items:
+        raise DataError(f"{config.data}: none of the videos can be decoded; the last: {found[-1].reason}")
+    if len(found) > config.max_broken * data.videos:
+        raise DataError(
+            f"{config.data}: {len(found)} of {data.videos} videos cannot be decoded, more than --max-broken "
+            f"{config.max_broken:g} allows; the last: {found[-1].reason}"
+        )
+    lost = len(data.items) - len(items)
+    skipped = {**data.skipped, "broken video": data.skipped.get("broken video", 0) + lost}
+    return Data(items, skipped, found, data.videos)
+
+
+def read_numbered(path: Path) -> list[tuple[int, Example]]:
+    """The examples of a file, with the numbers of their lines; at least one.
+
+    Raises:
+        DataError: It cannot be read, or lines in it are wrong: the message names the first of them and their fields.
+    """
+    numbered, problems = parse_lines(read_lines(path))
+    if problems:
+        more = f"; and {len(problems) - SHOWN:,} more problems" if len(problems) > SHOWN else ""
+        raise DataError(f"{path}: {'; '.join(map(str, problems[:SHOWN]))}{more}")
+    if not numbered:
+        raise DataError(f"{path}: no examples; expected one JSON object per line")
+    return numbered
+
+
+def _subtitles(example: Example, data_file: Path, known: dict[Path, tuple[Line, ...]]) -> tuple[Line, ...]:
+    """The lines of an example's subtitle file; many examples may share one.
+
+    Raises:
+        QuestionError: It cannot be read, or is none.
+    """
     named = example.tags.get("subtitles")
     if named is None:
         return ()
     path = data_file.parent / named
-    try:
-        return tuple(read_subtitles(path.read_text(encoding="utf-8-sig"), str(path)))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: subtitles cannot be read ({error})") from error
+    if path not in known:
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise QuestionError(f"{path}: the subtitles are not a file (a pipe, a device or a folder); name a file")
+            known[path] = tuple(read_subtitles(path.read_text(encoding="utf-8-sig"), str(path)))
+        except UnicodeDecodeError as error:
+            raise QuestionError(f"{path}: the subtitles are not UTF-8 text; convert them first") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise QuestionError(f"{path}: the subtitles cannot be read ({reason}); check the path") from error
+    return known[path]
 
 
 def untracked(items: Iterable[Any], _what: str, _total: int) -> Iterable[Any]:

@@ -56,9 +56,9 @@ class PassDataset:
         loaded: dict[ClipKey, Tensor] = {}
         broken: dict[str, str] = {}
         taken: list[Sample] = []
-        for wanted in planned.samples:
+        for wanted, epoch in zip(planned.samples, planned.epochs, strict=True):
             for step in range(len(self.samples)):
-                sample = self.samples.sample((wanted + step) % len(self.samples), planned.epoch)
+                sample = self.samples.sample((wanted + step) % len(self.samples), epoch)
                 if sample.request.clip.video.path in broken:
                     continue
                 key = ClipKey.of(sample.request.clip).frames
@@ -71,7 +71,8 @@ class PassDataset:
                 taken.append(sample)
                 break
             else:
-                raise VideoError(f"none of the {len(self.samples)} samples' videos can be read: {broken}")
+                reason = next(iter(broken.values()))
+                raise VideoError(f"none of the {len(broken)} videos can be read any more; the first: {reason}")
         made = assemble(taken, self.tokens, self.token_px, loaded.__getitem__, planned.weight)
         return replace(made, broken=tuple(broken.items()))
 

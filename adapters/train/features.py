@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -20,10 +21,13 @@ from torch import Tensor
 
 from adapters.frames import fingerprint, open_video
 from adapters.train.packing import ClipKey
+from adapters.train.videos import dead_workers_named
 from adapters.vision import encode
-from roles.errors import MindreelError
+from roles.errors import DataError, MindreelError
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+FEATURES = "features"
+"""The tensor's name in its file."""
 
 
 class FeatureStore:
@@ -49,28 +53,68 @@ class FeatureStore:
         return self.folder / name[:2] / f"{name[2:]}.safetensors"
 
     def has(self, key: ClipKey) -> bool:
-        """Whether a clip's visual tokens are there."""
-        return self.path(key).is_file()
+        """Whether a clip's visual tokens are there, and whole: a machine that lost power may leave half a file.
+
+        Raises:
+            VideoError: The video cannot be read.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            # Opening reads the header, which states the file's length.
+            with safe_open(self.path(key), framework="pt") as file:
+                return FEATURES in file.keys()  # noqa: SIM118 - it is no dict
+        except (OSError, SafetensorError):
+            return False
 
     def load(self, key: ClipKey) -> Tensor:
         """A clip's visual tokens, [T, tokens per temporal patch, H], on the CPU."""
         from safetensors.torch import load_file
 
-        features: Tensor = load_file(self.path(key))["features"]
+        features: Tensor = load_file(self.path(key))[FEATURES]
         return features
 
     def save(self, key: ClipKey, features: Tensor) -> None:
-        """Keeps a clip's visual tokens, whole or not at all."""
+        """Keeps a clip's visual tokens, whole or not at all.
+
+        Raises:
+            DataError: The folder cannot be written to.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        # Other runs may share the folder, also from other machines.
+        partial = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
         try:
-            save_file({"features": features.contiguous()}, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file({FEATURES: features.contiguous()}, partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            raise self._unwritable(error) from error
+
+    def check(self) -> None:
+        """Makes sure, before long work, that it can be written to.
+
+        Raises:
+            DataError: It cannot.
+        """
+        partial = self.folder / f".{os.getpid()}-{secrets.token_hex(4)}.partial"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+            partial.unlink()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: Exception) -> DataError:
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        return DataError(
+            f"{self.folder}: features cannot be kept ({reason}); make room, or name another folder with --features"
+        )
 
 
 def tower_id(tower: Any, pixels: tuple[Sequence[float], Sequence[float]]) -> str:
@@ -112,6 +156,9 @@ def fill_store(
 
     Returns:
         Clips that cannot be decoded, and why.
+
+    Raises:
+        DataError: The store cannot be written to, or a worker died over a video.
     """
     from torch.utils.data import DataLoader
 
@@ -125,9 +172,10 @@ def fill_store(
             broken[key] = str(error)
     if not missing:
         return broken
+    store.check()
     loader: Any = DataLoader(_Clips(missing), batch_size=None, num_workers=min(workers, len(missing)))  # type: ignore[arg-type]
     mean, std = (torch.tensor(values) for values in pixels)
-    with ThreadPoolExecutor(2) as writers, torch.inference_mode():
+    with ThreadPoolExecutor(2) as writers, torch.inference_mode(), dead_workers_named("encoding clips"):
         writing: list[Future[None]] = []
         for number, frames, reason in track(loader, "encoding clips", len(missing)):
             key = missing[number]

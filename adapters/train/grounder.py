@@ -8,10 +8,12 @@ its head learns spans from the states behind it: focal loss, L1 and contrast of 
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from adapters.train.command import command
@@ -19,6 +21,7 @@ from adapters.train.config import TrainConfig, about
 from adapters.train.recipe import Item, Record, Sample, check_words
 from prompts import Part, PromptBook
 from roles import grounder, scores
+from roles.errors import StepError
 from roles.types import Span
 
 if TYPE_CHECKING:
@@ -58,6 +61,8 @@ class GrounderRecipe:
         """Lets it find the moment."""
         window = Span(0.0, item.video.duration_s)
         pointing = backbone.point(grounder.request(item.video, None, query_of(item), backbone.prompts))
+        if not all(map(math.isfinite, chain.from_iterable(pointing.rows_norm or ()))):
+            raise StepError("the spans are no numbers: the adapter has diverged")
         moments = grounder.read(pointing, window, UNIT_S, verified=False)[:5]
         return {
             "predicted": [[m.span.start_s, m.span.end_s] for m in moments] if pointing.rows_norm is not None else [],

@@ -19,17 +19,17 @@ from typing import Any
 
 import torch
 
-from adapters.loading import DTYPES, Placement, choose_placement, quiet_transformers
+from adapters.loading import Placement, choose_placement, quiet_transformers
 from adapters.memory import reset_peak_memory
 from adapters.store import AdapterFolder, read_adapter_folder, resolve
 from adapters.tokenizer_files import tokens_with_new
 from adapters.tokens import Tokens
 from adapters.train.build import LoraShape, Workbench, build
 from adapters.train.config import TrainConfig, read_config, same_training, to_yaml
-from adapters.train.data import WORK_FOLDER, Data, load_data, untracked
+from adapters.train.data import WORK_FOLDER, Data, load_data, untracked, without_broken
 from adapters.train.dataset import PassDataset
 from adapters.train.features import FeatureStore, fill_store, tower_id
-from adapters.train.finish import Outcome, finish
+from adapters.train.finish import Outcome, finish, gather
 from adapters.train.packing import ClipKey, sample_length, token_side_px
 from adapters.train.plan import Measured, plan_steps, steps_of
 from adapters.train.progress import RichProgress, Screen, say, track
@@ -104,16 +104,18 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
             say(f"note: {note}")
 
     samples = RoleSamples(data.items, recipe, prompts, config.seed, variants)
+    store = None
+    if config.features is not None:
+        store, broken = _keep_features(config, bench, samples, processes)
+        data = without_broken(data, broken, config)
+        samples = RoleSamples(data.items, recipe, prompts, config.seed, variants)
+        if val is None:
+            bench.network.base.model.visual = None  # never needed again: every clip's visual tokens are on the disk
     token_px = token_side_px(bench.network.base.config.vision_config)
     steps = steps_of(len(samples), config.batch, config.epochs, config.max_steps)
     measured = _measure(samples, tokens, token_px, processes.is_main_process)
     planned = plan_steps(measured, config.batch, passes, config.questions_per_video, steps, config.seed)
 
-    store = None
-    if config.features is not None:
-        store = _keep_features(config, bench, samples, steps, variants, processes)
-        if val is None:
-            bench.network.base.model.visual = None  # never needed again: every clip's visual tokens are on the disk
     bench.network.checkpointed_layers, bench.network.activation_bytes = _checkpointing(config, bench, placement)
     if config.compile:
         bench.network.compile_parts()
@@ -229,23 +231,31 @@ def _measure(samples: RoleSamples, tokens: Tokens, token_px: int, main: bool) ->
 
 
 def _keep_features(
-    config: TrainConfig, bench: Workbench, samples: RoleSamples, steps: int, variants: int, processes: Any
-) -> FeatureStore:
-    """Encodes every clip that the run will need; samples whose clips cannot be decoded are taken out."""
+    config: TrainConfig, bench: Workbench, samples: RoleSamples, processes: Any
+) -> tuple[FeatureStore, dict[str, str]]:
+    """Encodes every clip that the run will need.
+
+    Returns:
+        (the clips' visual tokens, video -> reason of those that cannot be decoded).
+    """
     assert config.features is not None  # noqa: S101 - the caller looked
     tower = bench.network.base.model.visual
     pixels = bench.network.pixels
     store = FeatureStore(config.features, tower_id(tower, pixels))
-    rounds = min(variants, math.ceil(steps * config.batch / len(samples)))
+    steps = steps_of(len(samples), config.batch, config.epochs, config.max_steps)
+    # One round more than needed: samples that turn out broken are taken out, and the data then goes round sooner.
+    rounds = min(samples.variants, math.ceil(steps * config.batch / len(samples)) + 1)
     keys = [
         ClipKey.of(samples.sample(number, epoch).request.clip).frames
         for epoch in range(rounds)
         for number in range(len(samples))
     ]
     mine = list(dict.fromkeys(keys))[processes.process_index :: processes.num_processes]
-    fill_store(store, mine, tower, pixels, config.workers, track if processes.is_main_process else untracked)
+    follow = track if processes.is_main_process else untracked
+    found = fill_store(store, mine, tower, pixels, config.workers, follow)
     processes.wait_for_everyone()
-    return store
+    reasons = gather(processes, {key.path: reason for key, reason in found.items()})
+    return store, {path: reason for some in reasons for path, reason in some.items()}
 
 
 def _checkpointing(config: TrainConfig, bench: Workbench, placement: Placement) -> tuple[int | None, int]:
@@ -292,7 +302,6 @@ def _trainer(
             adam_beta2=config.betas[1],
             max_grad_norm=config.clip_norm,
             optim="adamw_torch_fused" if device.type == "cuda" else "adamw_torch",
-            bf16=bench.backbone.placement.dtype == DTYPES["bfloat16"],
             use_cpu=device.type == "cpu",
             seed=config.seed,
             data_seed=config.seed,

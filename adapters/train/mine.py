@@ -12,18 +12,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
+import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.train.command import Parser, unusable
 from adapters.train.config import complain
 from roles import grounder, verifier
 from roles.errors import DataError, MindreelError
-from roles.examples import parse_lines, read_lines, to_line, video_path, write_text
+from roles.examples import to_line, video_path, write_text
 from roles.spans import iou
 from roles.types import Example, Moment, Span
 
@@ -63,6 +65,7 @@ def judged(example: Example, group: str, moments: Sequence[Moment]) -> Iterator[
         if moment.span.length_s <= 0:
             continue  # a span without length is no candidate to look at
         overlap = max(iou(moment.span, true) for true in example.spans)
+        rounded = math.floor(overlap * 10_000) / 10_000  # down, so that it says Yes exactly where the answer does
         yield Example(
             video=example.video,
             question=example.question,
@@ -70,7 +73,7 @@ def judged(example: Example, group: str, moments: Sequence[Moment]) -> Iterator[
             spans=(moment.span,),
             tags={
                 "group": group,
-                "candidate_iou": f"{overlap:.4f}",
+                "candidate_iou": f"{rounded:.4f}",
                 "candidate_confidence": f"{moment.confidence:.6f}",
             },
         )
@@ -101,96 +104,135 @@ def mine(
     """
     from accelerate import PartialState
 
-    from adapters.frames import open_video
     from adapters.qwen2vl import Qwen2VL
-    from adapters.train.progress import say, track
+    from adapters.store import resolve
+    from adapters.train.data import read_numbered
+    from adapters.train.progress import Screen
 
     processes = PartialState(cpu=device == "cpu")
-    numbered, problems = parse_lines(read_lines(data))
-    if problems:
-        raise DataError(f"{data}: {'; '.join(map(str, problems[:10]))}")
-    work = out.with_name(f".{out.name}.parts")
-    run = hashlib.sha256(json.dumps([model, adapters]).encode() + data.read_bytes()).hexdigest()[:16]
-    part = work / f"{run}-{processes.process_index}-of-{processes.num_processes}.jsonl"
-    skipped: Counter[str] = Counter()
+    numbered = read_numbered(data)
+    folder = resolve(adapters, "adapters")
+    if not (folder / "grounder").is_dir():
+        raise DataError(f"{adapters}: holds no grounder; train one with python -m adapters.train.grounder")
     by_video: dict[str, list[tuple[int, Example]]] = {}
     for line, example in numbered:
         if example.spans:
             by_video.setdefault(str(video_path(example, data)), []).append((line, example))
-        else:
-            skipped["no spans"] += 1
+    if not by_video:
+        raise DataError(f"{data}: no example has spans, so there is nothing to judge candidates by")
     paths = sorted(by_video)
-    mine_paths = paths[processes.process_index :: processes.num_processes]
-    done = _done(part)
-    left = [path for path in mine_paths if path not in done]
+    work = out.with_name(f".{out.name}.parts")
+    stated = [model, grounder_id(folder), hashlib.sha256(data.read_bytes()).hexdigest()]
+    run = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:16]
+    done = _done(work, run)
+    share = paths[processes.process_index :: processes.num_processes]
+    left = [path for path in share if path not in done]
     if left:
-        where = device if device != "auto" or processes.num_processes == 1 else str(processes.device)
-        backbone = Qwen2VL.load(model, adapters, device=where, dtype=dtype, prompts="own")
-        if not backbone.has("grounder"):
-            raise DataError(f"{adapters}: holds no grounder; train one with python -m adapters.train.grounder")
-        work.mkdir(parents=True, exist_ok=True)
-        broken = 0
-        with part.open("a", encoding="utf-8") as file:
-            for path in track(left, "mining", len(left)) if processes.is_main_process else left:
-                found: list[str] = []
-                reason = ""
-                try:
-                    with open_video(path) as opened:
-                        video = backbone.watch(opened)
-                        for line, example in by_video[path]:
-                            query = example.tags.get("query", example.question)
-                            moments = candidates(backbone, video, query)
-                            named = _renamed(example, path, out)
-                            found += [to_line(one) for one in judged(named, f"{data.name}:{line}", moments)]
-                        backbone.forget(video)
-                except MindreelError as error:
-                    reason, found = str(error), []
-                    broken += 1
-                    say(f"broken video: {error}")
-                    if broken > max(max_broken * len(mine_paths), 1):
-                        raise DataError(f"{broken} videos cannot be read, too many; the last: {error}") from error
-                file.write(json.dumps({"video": path, "lines": found, "broken": reason}, ensure_ascii=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        place = device if device != "auto" or processes.num_processes == 1 else str(processes.device)
+        part = work / f"{run}-{processes.process_index}-of-{processes.num_processes}.jsonl"
+        with Screen():
+            backbone = Qwen2VL.load(model, adapters, device=place, dtype=dtype, prompts="own")
+            _look(backbone, left, by_video, data, out, part, max_broken * len(paths), processes)
     processes.wait_for_everyone()
-    parts = [work / f"{run}-{i}-of-{processes.num_processes}.jsonl" for i in range(processes.num_processes)]
-    gathered: dict[str, dict[str, Any]] = {}
-    for one in parts:
-        gathered |= _done(one)
-    lines = [line for path in paths for line in gathered.get(path, {}).get("lines", [])]
-    broken_examples = sum(len(by_video[path]) for path in paths if gathered.get(path, {}).get("broken"))
-    if broken_examples:
-        skipped["broken video"] += broken_examples
-    positive = sum(json.loads(line)["answer"] == "Yes" for line in lines)
+    done = _done(work, run)
+    broken = [path for path in paths if path not in done]
+    if len(broken) > max_broken * len(paths):
+        raise _too_many(data, len(broken))
+    lines = [line for path in paths for line in done.get(path, ())]
     if not lines:
-        raise DataError(f"{data}: gave no candidates ({dict(skipped)})")
+        raise DataError(f"{data}: gave no candidates, as none of its videos can be read")
+    positive = sum(json.loads(line)["answer"] == "Yes" for line in lines)
+    lost = sum(len(by_video[path]) for path in broken)
+    reasons = {"no spans": len(numbered) - sum(map(len, by_video.values())), "broken video": lost}
+    skipped = {reason: count for reason, count in reasons.items() if count}
     processes.wait_for_everyone()
     if processes.is_main_process:
         write_text(out, lines)
-        for one in parts:
-            one.unlink(missing_ok=True)
-        if work.is_dir() and not any(work.iterdir()):
-            work.rmdir()
-    return Mined(len(numbered), positive, len(lines) - positive, dict(skipped))
+        shutil.rmtree(work, ignore_errors=True)
+    return Mined(len(numbered), positive, len(lines) - positive, skipped)
+
+
+def grounder_id(adapters: Path) -> str:
+    """Tells apart what decides a grounder's candidates: its weights, its head and its prompts.
+
+    Raises:
+        DataError: They cannot be read.
+    """
+    digest = hashlib.sha256()
+    files = [adapters / "prompts.json", adapters / "pytorch_model.safetensors"]
+    for path in [*files, *sorted((adapters / "grounder").glob("*.safetensors"))]:
+        try:
+            if path.is_file():
+                digest.update(path.name.encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+    return digest.hexdigest()
+
+
+def _look(
+    backbone: Qwen2VL,
+    paths: Sequence[str],
+    by_video: Mapping[str, Sequence[tuple[int, Example]]],
+    data: Path,
+    out: Path,
+    part: Path,
+    most_broken: float,
+    processes: Any,
+) -> None:
+    """Looks for candidates in videos, and keeps what it finds video by video."""
+    from adapters.frames import open_video
+    from adapters.train.progress import say, track
+    from adapters.train.videos import appending
+
+    broken = 0
+    with appending(part) as keep:
+        for path in track(paths, "mining", len(paths)) if processes.is_main_process else paths:
+            found: list[str] = []
+            try:
+                with open_video(path) as opened:
+                    video = backbone.watch(opened)
+                    try:
+                        for line, example in by_video[path]:
+                            moments = candidates(backbone, video, example.tags.get("query", example.question))
+                            named = _renamed(example, path, out)
+                            found += [to_line(one) for one in judged(named, f"{data.name}:{line}", moments)]
+                    finally:
+                        backbone.forget(video)
+            except MindreelError as error:
+                broken += 1
+                say(f"broken video: {error}")
+                if broken > most_broken:
+                    raise _too_many(data, broken) from error
+                continue  # looked at again by the next run: it may have been mended
+            keep({"video": path, "lines": found})
+
+
+def _too_many(data: Path, broken: int) -> DataError:
+    return DataError(
+        f"{data}: {broken} videos cannot be used (see above), more than --max-broken allows; mend or remove them and "
+        "run the command again, which goes on where it was"
+    )
 
 
 def _renamed(example: Example, path: str, out: Path) -> Example:
-    """The example with its video named relative to the output's folder, or absolutely where it lies elsewhere."""
-    from dataclasses import replace
-
+    """The example with its video named relative to the output's folder, or absolutely where it is so."""
     if Path(example.video).is_absolute():
         return example
-    return replace(example, video=os.path.relpath(path, out.parent))
+    # `..` leads elsewhere behind a link, so that of both folders the real place counts.
+    real = Path(path).parent.resolve() / Path(path).name
+    return replace(example, video=os.path.relpath(real, out.parent.resolve()))
 
 
-def _done(part: Path) -> dict[str, dict[str, Any]]:
-    """What an earlier run got done, by video; a line that was cut off does not count."""
-    done = {}
-    if part.is_file():
-        for line in part.read_text(encoding="utf-8").splitlines():
+def _done(work: Path, run: str) -> dict[str, list[str]]:
+    """What earlier and other processes got done, by video; a line that was cut off does not count."""
+    done: dict[str, list[str]] = {}
+    for part in sorted(work.glob(f"{run}-*.jsonl")):
+        for line in part.read_bytes().split(b"\n"):
             try:
                 found = json.loads(line)
-                done[found["video"]] = found
+                done[found["video"]] = [str(one) for one in found["lines"]]
             except (ValueError, KeyError, TypeError):
                 continue
     return done
@@ -198,7 +240,7 @@ def _done(part: Path) -> dict[str, dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m adapters.train.mine",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -210,19 +252,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="auto", help="auto, bfloat16, float16 or float32")
     parser.add_argument(
-        "--max-broken", type=float, default=0.02, metavar="X", help="stop when a greater share of the videos is broken"
+        "--max-broken", type=_share, default=0.02, metavar="X", help="stop when a greater share of the videos is broken"
     )
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         mined = mine(args.model, args.adapters, args.data, args.out, args.device, args.dtype, args.max_broken)
     except KeyboardInterrupt:
         print("mindreel: interrupted; the same command goes on where it was", file=sys.stderr)
         return 130
     except MindreelError as error:
         return complain(error)
+    except OSError as error:
+        return complain(unusable(error))
     left_out = "".join(f", {count} x {reason}" for reason, count in mined.skipped.items())
     print(f"{args.out}: {mined.positive} right and {mined.negative} wrong candidates{left_out}")
     return 0
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError
+    return share
 
 
 if __name__ == "__main__":

@@ -109,6 +109,13 @@ class TrainingNetwork(nn.Module):
 
     def forward(self, batch: Pass) -> Losses:
         """Losses of a packed pass, on any device."""
+        # Said here and not left to a launcher, so that it is the same on one GPU, with DDP and with FSDP: weights that
+        # learn are float32 everywhere, products are made in the base's precision, the regression head in float32.
+        half = self._dtype != torch.float32
+        with torch.autocast(self.base.lm_head.weight.device.type, self._dtype if half else None, enabled=half):
+            return self._losses(batch)
+
+    def _losses(self, batch: Pass) -> Losses:
         device = self.base.lm_head.weight.device
         batch = batch.on(device)
         vocabulary = self.new_tokens.vocabulary()

@@ -32,16 +32,21 @@ class PlannedPass:
     """One forward pass.
 
     Attributes:
-        epoch: Which round over the data it belongs to.
+        epochs: For each of its samples, which round over the data it belongs to.
         samples: Numbers of its samples.
         tokens: Its length.
         weight: What the sum of its samples' losses counts in the step.
     """
 
-    epoch: int
+    epochs: tuple[int, ...]
     samples: tuple[int, ...]
     tokens: int
     weight: float
+
+    @property
+    def epoch(self) -> int:
+        """The round that it begins in."""
+        return min(self.epochs)
 
 
 def steps_of(samples: int, batch: int, epochs: float, max_steps: int | None) -> int:
@@ -59,7 +64,8 @@ def plan_steps(
         samples: At least one.
         batch: Samples of one step; those of the last step of a round over the data are topped up from the next round.
         passes: Forward passes of one step, over all devices; at most `batch`.
-        questions_per_video: At most this many samples of one clip stand together.
+        questions_per_video: At most this many samples of one clip are taken in a row, so that steps stay mixed. Where a
+            step holds more of one clip, they may meet in a pass.
         steps: Optimizer steps.
         seed: Of the order.
 
@@ -124,7 +130,7 @@ def _fill(
         loads[at] += _tokens(samples, part[1])
     filled = [
         PlannedPass(
-            epoch=min(epoch for epoch, _ in held),
+            epochs=tuple(epoch for epoch, numbers in held for _ in numbers),
             samples=tuple(number for _, numbers in held for number in numbers),
             tokens=load,
             weight=passes / batch,

@@ -9,6 +9,7 @@ An example's one span is the candidate, its answer is Yes or No, or its tag `can
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from adapters.train.config import TrainConfig
 from adapters.train.recipe import Item, Record, Sample, Skip, check_words
 from prompts import Part, PromptBook
 from roles import scores, verifier
+from roles.errors import StepError
 from roles.types import Request, Span
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class VerifierRecipe:
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Lets it judge a candidate."""
         [judgement] = backbone.judge([_request(item, backbone.prompts)])
+        if not math.isfinite(judgement.margin):
+            raise StepError("the probabilities of Yes and No are no numbers: the adapter has diverged")
         tags = item.example.tags
         return {
             "margin": judgement.margin,

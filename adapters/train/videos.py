@@ -7,13 +7,15 @@ the next start need not look again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from adapters.frames import open_video
-from roles.errors import MindreelError
+from roles.errors import DataError, MindreelError
 from roles.types import Video
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
@@ -38,21 +40,26 @@ def survey(paths: Sequence[str], kept: Path, workers: int, track: Track) -> tupl
 
     Returns:
         (path -> what is known of it, those that cannot be read).
+
+    Raises:
+        DataError: What was found cannot be kept, or a worker died over a video.
     """
-    known = dict(_read_kept(kept))
     wanted = {path: _stamp(path) for path in dict.fromkeys(paths)}
-    missing = [path for path, stamp in wanted.items() if known.get(path, {}).get("stamp") != stamp]
+    videos = {path: video for path, stamp, video in _read_kept(kept) if wanted.get(path) == stamp}
+    missing = [path for path in wanted if path not in videos]
+    broken: dict[str, str] = {}
     if missing:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.open("a", encoding="utf-8") as file:
+        with appending(kept) as keep:
             for found in track(_open_all(missing, workers), "looking at videos", len(missing)):
-                known[found["path"]] = found
-                if not found.get("error"):
-                    # Broken files are looked at again next time: they may have been mended in place.
-                    file.write(json.dumps(found, ensure_ascii=False) + "\n")
-                    file.flush()
-    videos = {path: Video(**known[path]["video"]) for path in wanted if known[path].get("video")}
-    return videos, [Broken(path, known[path]["error"]) for path in wanted if path not in videos]
+                if "error" in found:
+                    # Looked at again next time: the file may have been mended in place.
+                    broken[found["path"]] = found["error"]
+                    continue
+                videos[found["path"]] = Video(**found["video"])
+                keep(found)
+    return {path: videos[path] for path in wanted if path in videos}, [
+        Broken(path, broken[path]) for path in wanted if path in broken
+    ]
 
 
 def look(path: str) -> dict[str, Any]:
@@ -68,8 +75,47 @@ def look(path: str) -> dict[str, Any]:
 def _open_all(paths: Sequence[str], workers: int) -> Iterator[dict[str, Any]]:
     from torch.utils.data import DataLoader
 
-    # torch's loader rather than a process pool: it survives a crash of the decoder with an error, not a hang.
-    yield from DataLoader(_Looks(paths), batch_size=None, num_workers=min(workers, len(paths)))  # type: ignore[arg-type]
+    # torch's loader rather than a process pool: a crash of the decoder ends in an error, not in a hang.
+    loader: Any = DataLoader(_Looks(paths), batch_size=None, num_workers=min(workers, len(paths)))  # type: ignore[arg-type]
+    with dead_workers_named("looking at videos"):
+        yield from loader
+
+
+@contextmanager
+def dead_workers_named(what: str) -> Iterator[None]:
+    """Makes one line of the error that torch's loader raises where a worker was killed.
+
+    Raises:
+        DataError: One was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        if not re.search(r"DataLoader worker .*(exited unexpectedly|is killed)", reason):
+            raise
+        raise DataError(
+            f"{what}: a worker process died ({reason}); where memory suffices, a video crashes the decoder: with "
+            "--workers 0 the program itself dies at it"
+        ) from error
+
+
+@contextmanager
+def appending(kept: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields what adds a line to a file; a line that was cut off before does not spoil the next one."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torn = kept.is_file() and not kept.read_bytes().endswith(b"\n")
+        with kept.open("a", encoding="ascii", newline="\n") as file:
+            file.write("\n" if torn else "")
+
+            def keep(found: Mapping[str, Any]) -> None:
+                file.write(json.dumps(found) + "\n")
+                file.flush()
+
+            yield keep
+    except OSError as error:
+        raise DataError(f"{kept}: cannot be written ({error.strerror or error}); name another --out") from error
 
 
 class _Looks:
@@ -92,14 +138,14 @@ def _stamp(path: str) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _read_kept(kept: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_kept(kept: Path) -> Iterator[tuple[str, list[int], Video]]:
     try:
-        lines = kept.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
+        lines = kept.read_bytes().split(b"\n")
+    except OSError:
+        return  # there is none yet; one that cannot be read cannot be written either, which says so
     for line in lines:
         try:
             found = json.loads(line)
-            yield found["path"], found
+            yield str(found["path"]), found["stamp"], Video(**found["video"])
         except (ValueError, KeyError, TypeError):
-            continue  # the last line of a run that was killed while it wrote
+            continue  # cut off when a run was killed, or written by another version
