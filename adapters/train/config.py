@@ -122,9 +122,13 @@ class TrainConfig:
     dtype: Literal["auto", "bfloat16", "float32"] = field(
         default="auto", metadata=about("of the base; auto is bfloat16 on a GPU and float32 on a CPU", SPEED)
     )
-    samples_per_pass: int = field(
-        default=4,
-        metadata=about("at most this many samples in one forward pass, packed without padding", SPEED, at_least=1),
+    samples_per_pass: Literal["auto"] | int = field(
+        default="auto",
+        metadata=about(
+            "samples in one forward pass, packed without padding; auto takes what fits without computing layers twice",
+            SPEED,
+            at_least=1,
+        ),
     )
     questions_per_video: int = field(
         default=8, metadata=about("at most this many questions share one pass over their video", SPEED, at_least=1)

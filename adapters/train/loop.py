@@ -14,6 +14,7 @@ import math
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from adapters.train.data import WORK_FOLDER, Data, load_data, untracked, without
 from adapters.train.dataset import PassDataset
 from adapters.train.features import FeatureStore, fill_store, tower_id
 from adapters.train.finish import Outcome, finish, gather
+from adapters.train.network import layer_bytes
 from adapters.train.packing import ClipKey, sample_length, token_side_px
-from adapters.train.plan import Measured, plan_steps, steps_of
+from adapters.train.plan import Measured, mean_tokens, plan_steps, steps_of
 from adapters.train.progress import RichProgress, Screen, say, track
 from adapters.train.recipe import Recipe, RoleSamples
 from adapters.train.trainer import Checkpoints, PassTrainer, complete_checkpoints, remove_cut_off, write_atomic
@@ -41,6 +43,9 @@ from roles.errors import InputError, MindreelError
 
 CONFIG_FILE = "config.yaml"
 RUN_FILE = "run.json"
+PASS_FILE = "pass.json"  # noqa: S105 - a forward pass
+AUTO_SAMPLES = 8
+"""At most this many samples share a pass where nobody says how many: from there on a GPU is busy anyway."""
 SPARE_BYTES = 4 << 30
 """Left free of activations: logits, the optimizer's temporaries, fragments."""
 
@@ -72,7 +77,9 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
 
     processes = PartialState(cpu=config.device == "cpu" or not torch.cuda.is_available())
     work = config.out / WORK_FOLDER / recipe.role
-    passes = passes_of(config, processes.num_processes)
+    if config.batch < processes.num_processes:
+        least = processes.num_processes
+        raise InputError(f"batch {config.batch}: expected at least one sample for each of {least} processes")
     placement = _placement(config, processes)
     base = resolve(config.model, "base model")
     init = read_adapter_folder(config.init, own_wording=True) if config.init is not None else None
@@ -114,9 +121,12 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
     token_px = token_side_px(bench.network.base.config.vision_config)
     steps = steps_of(len(samples), config.batch, config.epochs, config.max_steps)
     measured = _measure(samples, tokens, token_px, processes.is_main_process)
+    bench.network.checkpointed_layers, bench.network.activation_bytes = _checkpointing(config, bench, placement)
+    passes = passes_of(
+        config.batch, _samples_per_pass(config, bench, measured, work, processes), processes.num_processes
+    )
     planned = plan_steps(measured, config.batch, passes, config.questions_per_video, steps, config.seed)
 
-    bench.network.checkpointed_layers, bench.network.activation_bytes = _checkpointing(config, bench, placement)
     if config.compile:
         bench.network.compile_parts()
 
@@ -139,16 +149,10 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
     return finish(config, recipe, bench, trainer, data, val, work, base, first_step, seconds, processes)
 
 
-def passes_of(config: TrainConfig, processes: int) -> int:
-    """Forward passes of one step, over all processes.
-
-    Raises:
-        InputError: They cannot be dealt out evenly.
-    """
-    passes = max(1, math.ceil(config.batch / config.samples_per_pass))
-    if config.batch < processes:
-        raise InputError(f"batch {config.batch}: expected at least one sample for each of {processes} processes")
-    return min(math.ceil(passes / processes) * processes, config.batch // processes * processes)
+def passes_of(batch: int, samples_per_pass: int, processes: int) -> int:
+    """Forward passes of one step, over all processes, which each get as many."""
+    passes = max(1, math.ceil(batch / samples_per_pass))
+    return min(math.ceil(passes / processes) * processes, batch // processes * processes)
 
 
 # Parts of `train`, in its order
@@ -270,6 +274,27 @@ def _checkpointing(config: TrainConfig, bench: Workbench, placement: Placement) 
     free, _ = torch.cuda.mem_get_info(placement.device)
     # Gradients and two moments, in float32, are yet to come.
     return None, max(0, free - 12 * learned - SPARE_BYTES)
+
+
+def _samples_per_pass(
+    config: TrainConfig, bench: Workbench, measured: Sequence[Measured], work: Path, processes: Any
+) -> int:
+    """How many samples go into a pass; the choice is kept, so that a run goes on as it began, also on another GPU."""
+    if config.samples_per_pass != "auto":  # noqa: S105
+        return config.samples_per_pass
+    kept = work / PASS_FILE
+    if not kept.is_file():
+        fitting = float(AUTO_SAMPLES)
+        if bench.network.activation_bytes:
+            text = bench.network.base.config.get_text_config()
+            per_token = layer_bytes(text, bench.backbone.placement.dtype) * text.num_hidden_layers
+            fitting = bench.network.activation_bytes / per_token / mean_tokens(measured, config.questions_per_video)
+        chosen = max(1, min(AUTO_SAMPLES, int(fitting)))
+        lowest = min(gather(processes, chosen))
+        if processes.is_main_process:
+            write_atomic(kept, json.dumps({"samples_per_pass": lowest}))
+        processes.wait_for_everyone()
+    return int(json.loads(kept.read_text(encoding="utf-8"))["samples_per_pass"])
 
 
 def _trainer(

@@ -7,6 +7,7 @@ one pass, and passes are filled evenly, so that devices wait little for each oth
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ def steps_of(samples: int, batch: int, epochs: float, max_steps: int | None) -> 
     """Optimizer steps of a run."""
     steps = max(1, round(epochs * samples / batch))
     return steps if max_steps is None else min(steps, max_steps)
+
+
+def mean_tokens(samples: Sequence[Measured], questions_per_video: int) -> float:
+    """Tokens that a sample takes on average where samples of one clip share what they can."""
+    by_clip: dict[Hashable, list[Measured]] = {}
+    for sample in samples:
+        by_clip.setdefault(sample.clip, []).append(sample)
+    shared = sum(math.ceil(len(some) / questions_per_video) * some[0].shared for some in by_clip.values())
+    return (shared + sum(sample.own for sample in samples)) / len(samples)
 
 
 def plan_steps(
