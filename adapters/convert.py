@@ -13,6 +13,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from roles.errors import CheckpointError, InputError, MindreelError
 
 LAYOUTS = ("peft", "videomind")
 """As in `adapters.export`, which takes seconds to import."""
@@ -50,7 +53,6 @@ def convert(
     from adapters.staging import new_folder
     from adapters.store import base_of, read_adapter_folder, resolve
     from adapters.trained import read_trained
-    from roles.errors import CheckpointError
 
     if out.exists():
         raise CheckpointError(f"{out}: exists already; name a new folder with --out")
@@ -86,9 +88,14 @@ def convert(
     return lines
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see --help)")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m adapters.convert", description="Bring adapters into the layout that PEFT or VideoMind loads."
     )
     parser.add_argument("--adapters", required=True, metavar="DIR", help="folder or hub id with planner/ and the like")
@@ -97,10 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", metavar="BASE", help="base: folder or hub id (the one that the adapters name)")
     parser.add_argument("--own-prompts", action="store_true", help="store our wording where the adapters carry none")
     parser.add_argument("--full", action="store_true", help="keep full copies of the vocabulary where rows would do")
-    args = parser.parse_args(argv)
-    from roles.errors import MindreelError
-
     try:
+        args = parser.parse_args(argv)
         lines = convert(
             args.adapters, args.out, args.layout, args.model, own_wording=args.own_prompts, compact=not args.full
         )

@@ -34,10 +34,32 @@ from adapters.trained import TrainedAdapter, is_tied_base
 from prompts import PromptBook
 from roles.errors import CheckpointError
 
-__all__ = ["LAYOUTS", "TrainedAdapter", "base_reference", "tokens_with_new", "write_adapter"]
+__all__ = ["LAYOUTS", "TrainedAdapter", "base_reference", "check_place", "tokens_with_new", "write_adapter"]
 
 LAYOUTS = ("peft", "videomind")
 _RESERVED = frozenset({ADAPTER_FILE, ADAPTER_CONFIG, CARD_FILE, HEAD_FILE})
+
+
+def check_place(
+    out: Path, role: str, *, base: Path, base_name: str, layout: str, prompts: PromptBook, tokens_from: Path
+) -> None:
+    """Makes sure, before any work, that an adapter may be written beside those that are in a folder.
+
+    Args:
+        out: The adapters folder; it may be missing.
+        role: Who is to be written.
+        base: The base's folder here.
+        base_name: What the base is called.
+        layout: "peft" or "videomind".
+        prompts: What the roles are asked with.
+        tokens_from: A folder with the tokenizer.
+
+    Raises:
+        CheckpointError: The adapters there have another layout, base, tokenizer or other prompts.
+    """
+    if (out / "config.json").is_file() or (out / "prompts.json").is_file():
+        base_config, reference = read_json(base / "config.json"), base_reference(base_name, out)
+        share(out, role, base_config, reference, layout, prompts, tokens_from, write=False)
 
 
 def write_adapter(

@@ -49,6 +49,7 @@ def share(
     layout: str,
     prompts: PromptBook,
     tokens_from: Path,
+    write: bool = True,
 ) -> tuple[int, ...]:
     """Writes what is missing of the files that roles share: `config.json`, the prompts and the tokenizer.
 
@@ -60,6 +61,7 @@ def share(
         layout: "peft" or "videomind".
         prompts: What the roles are asked with.
         tokens_from: A folder with the tokenizer.
+        write: False only compares with what is there.
 
     Returns:
         The ids of the new tokens.
@@ -77,7 +79,7 @@ def share(
         if (out / "config.json").is_file():
             stated = read_json(out / "config.json")
             _check_config(out, stated, config)
-            if layout == "videomind" and role == "grounder" and stated.get("role") != role:
+            if write and layout == "videomind" and role == "grounder" and stated.get("role") != role:
                 # VideoMind's code starts from the grounder where there is one.
                 with new_file(out / "config.json") as file:
                     file.write_text(_as_json(stated | {"role": role}), encoding="utf-8")
@@ -87,7 +89,7 @@ def share(
             raise CheckpointError(f"{out}: its adapters have another tokenizer than {tokens_from}; {_ELSEWHERE}")
         (stage / PROMPTS_FILE).write_text(_as_json(texts), encoding="utf-8")
         (stage / "config.json").write_text(_as_json(config), encoding="utf-8")
-        for file in sorted(stage.iterdir()):
+        for file in sorted(stage.iterdir()) if write else ():
             if not (out / file.name).exists():
                 publish(file, out / file.name)
     return tuple(ids.values())

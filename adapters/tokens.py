@@ -50,6 +50,9 @@ class Tokens:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._backend = _load(folder)
+        if not self._backend.encode("a", add_special_tokens=False).ids:
+            # A tokenizer's settings without its words load without complaint and read every text as nothing.
+            raise CheckpointError(f"{folder}: its tokenizer has no vocabulary; tokenizer.json or vocab.json is missing")
         # Anything in user text that looks like a special token is then split like any other text.
         self._backend.encode_special_tokens = True
         self._special = {token.content: i for i, token in self._backend.get_added_tokens_decoder().items()}

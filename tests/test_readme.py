@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.films import make_examples
+
 ROOT = Path(__file__).parents[1]
 ORACLE = ROOT / "tests" / "data" / "oracle"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,6 +25,17 @@ PLANNER_PROMPT = 'Plan. Question: {}'
 GROUNDER_PROMPT = 'Find: {}'
 VERIFIER_PROMPT = 'Between <|seg_start|> and <|seg_end|>: is it {}?'
 """
+
+
+HIGHLIGHT = {
+    "qid": 1,
+    "query": "a square comes and goes",
+    "duration": 16,
+    "vid": "abc_0.0_150.0",
+    "relevant_clip_ids": [1, 2],
+    "saliency_scores": [[4, 4, 4], [3, 3, 3]],
+    "relevant_windows": [[2, 6]],
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -48,6 +62,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     constants = here / "VideoMind" / "videomind" / "constants.py"
     constants.parent.mkdir(parents=True)
     constants.write_text(CONSTANTS)
+    make_examples(here)
+    shutil.copy(here / "train.jsonl", here / "val.jsonl")
+    (here / "videos").mkdir()
+    shutil.copy(here / "film0.mp4", here / "videos" / "abc_0.0_150.0.mp4")
+    (here / "highlight_train_release.jsonl").write_text(json.dumps(HIGHLIGHT) + "\n")
     (here / "frames").mkdir()
     with av.open(str(here / "film.mp4")) as container:
         for number, frame in enumerate(container.decode(video=0)):
@@ -69,12 +88,21 @@ def test_the_commands_run_in_order(place: Path) -> None:
         if words[0] == "make":
             assert run(["make", "--dry-run", words[1], "-C", str(ROOT)], place).stdout
             continue
+        if words[0] == "accelerate":
+            # On a machine without GPUs the launcher must be told so.
+            words = ["python", "-m", "accelerate.commands.launch", "--cpu", *words[2:]]
         assert words[0] == "python", f"an unexpected command in the README: {words}"
         done = run([sys.executable, *words[1:]], place)
         if "--json" in words:
             assert done.stdout.count("\n") == words.count("--question")
         ran += 1
-    assert ran >= 8
+    assert ran >= 18
+    for role in ("planner", "grounder", "verifier", "answerer"):
+        assert (place / "my-adapters" / role / "loss.png").is_file()
+        assert (place / "all-adapters" / role / "README.md").is_file()
+    assert (place / "two-gpus" / "grounder" / "adapter_model.safetensors").is_file()
+    assert (place / "videomind-peft" / "verifier" / "adapter_config.json").is_file()
+    assert (place / "qvhighlights.jsonl").read_text().count("\n") == 1
 
 
 def test_the_examples_run(place: Path) -> None:

@@ -78,3 +78,9 @@ def test_a_foreign_tokenizer_is_refused(tmp_path: Path) -> None:
     Tokenizer(WordLevel({"a": 0})).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(CheckpointError, match="is this a Qwen2-VL checkpoint"):
         Tokens(tmp_path)
+
+
+def test_a_tokenizer_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_bytes((FOLDER / "tokenizer_config.json").read_bytes())
+    with pytest.raises(CheckpointError, match="no vocabulary"):
+        Tokens(tmp_path)

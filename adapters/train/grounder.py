@@ -22,7 +22,7 @@ from adapters.train.recipe import Item, Record, Sample, check_words
 from prompts import Part, PromptBook
 from roles import grounder, scores
 from roles.errors import StepError
-from roles.types import Span
+from roles.types import Pointing, Span
 
 if TYPE_CHECKING:
     from adapters.qwen2vl import Qwen2VL
@@ -61,8 +61,7 @@ class GrounderRecipe:
         """Lets it find the moment."""
         window = Span(0.0, item.video.duration_s)
         pointing = backbone.point(grounder.request(item.video, None, query_of(item), backbone.prompts))
-        if not all(map(math.isfinite, chain.from_iterable(pointing.rows_norm or ()))):
-            raise StepError("the spans are no numbers: the adapter has diverged")
+        check_finite(pointing)
         moments = grounder.read(pointing, window, UNIT_S, verified=False)[:5]
         return {
             "predicted": [[m.span.start_s, m.span.end_s] for m in moments] if pointing.rows_norm is not None else [],
@@ -81,6 +80,16 @@ class GrounderRecipe:
 def query_of(item: Item) -> str:
     """What the grounder looks for in an example."""
     return item.example.tags.get("query", item.example.question)
+
+
+def check_finite(pointing: Pointing) -> None:
+    """Makes sure that what was regressed can be read as spans.
+
+    Raises:
+        StepError: It holds NaN or infinity.
+    """
+    if not all(map(math.isfinite, chain.from_iterable(pointing.rows_norm or ()))):
+        raise StepError("the spans are no numbers: the adapter has diverged")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

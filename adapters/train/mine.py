@@ -10,6 +10,7 @@ so an interrupted run goes on where it was. Under `accelerate launch` the videos
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import math
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.train.command import Parser, unusable
 from adapters.train.config import complain
+from adapters.train.grounder import check_finite
 from roles import grounder, verifier
 from roles.errors import DataError, MindreelError
 from roles.examples import to_line, video_path, write_text
@@ -44,19 +46,28 @@ class Mined:
         positive: Candidates that are the moment.
         negative: Candidates that are not.
         skipped: Reason -> examples that were left out for it.
+        unpointed: Questions in whose reply the grounder pointed at nothing: their candidates are windows spread over
+            the video, as the agent's would be.
     """
 
     examples: int
     positive: int
     negative: int
     skipped: Mapping[str, int]
+    unpointed: int = 0
 
 
-def candidates(backbone: Qwen2VL, video: Any, query: str) -> list[Moment]:
-    """The grounder's best candidates, as the verifier will get them from the agent."""
+def candidates(backbone: Qwen2VL, video: Any, query: str) -> tuple[list[Moment], bool]:
+    """The grounder's best candidates, as the verifier will get them from the agent, and whether it pointed at all.
+
+    Raises:
+        StepError: It has diverged.
+    """
     pointing = backbone.point(grounder.request(video, None, query, backbone.prompts))
+    check_finite(pointing)
     window = Span(0.0, video.duration_s)
-    return grounder.read(pointing, window, UNIT_S, verified=True)[: verifier.MAX_CANDIDATES]
+    moments = grounder.read(pointing, window, UNIT_S, verified=True)[: verifier.MAX_CANDIDATES]
+    return moments, pointing.rows_norm is not None
 
 
 def judged(example: Example, group: str, moments: Sequence[Moment]) -> Iterator[Example]:
@@ -120,6 +131,8 @@ def mine(
             by_video.setdefault(str(video_path(example, data)), []).append((line, example))
     if not by_video:
         raise DataError(f"{data}: no example has spans, so there is nothing to judge candidates by")
+    if out.is_dir():
+        raise DataError(f"{out}: is a folder; name a file with --out")
     paths = sorted(by_video)
     work = out.with_name(f".{out.name}.parts")
     stated = [model, grounder_id(folder), hashlib.sha256(data.read_bytes()).hexdigest()]
@@ -138,9 +151,10 @@ def mine(
     broken = [path for path in paths if path not in done]
     if len(broken) > max_broken * len(paths):
         raise _too_many(data, len(broken))
-    lines = [line for path in paths for line in done.get(path, ())]
+    lines = [line for path in paths if path in done for line in done[path].lines]
     if not lines:
-        raise DataError(f"{data}: gave no candidates, as none of its videos can be read")
+        why = "none of its videos can be read" if broken else "the grounder gave no span of any length"
+        raise DataError(f"{data}: gave no candidates, as {why}")
     positive = sum(json.loads(line)["answer"] == "Yes" for line in lines)
     lost = sum(len(by_video[path]) for path in broken)
     reasons = {"no spans": len(numbered) - sum(map(len, by_video.values())), "broken video": lost}
@@ -149,7 +163,8 @@ def mine(
     if processes.is_main_process:
         write_text(out, lines)
         shutil.rmtree(work, ignore_errors=True)
-    return Mined(len(numbered), positive, len(lines) - positive, skipped)
+    unpointed = sum(one.unpointed for one in done.values())
+    return Mined(len(numbered), positive, len(lines) - positive, skipped, unpointed)
 
 
 def grounder_id(adapters: Path) -> str:
@@ -190,12 +205,14 @@ def _look(
     with appending(part) as keep:
         for path in track(paths, "mining", len(paths)) if processes.is_main_process else paths:
             found: list[str] = []
+            unpointed = 0
             try:
                 with open_video(path) as opened:
                     video = backbone.watch(opened)
                     try:
                         for line, example in by_video[path]:
-                            moments = candidates(backbone, video, example.tags.get("query", example.question))
+                            moments, pointed = candidates(backbone, video, example.tags.get("query", example.question))
+                            unpointed += not pointed
                             named = _renamed(example, path, out)
                             found += [to_line(one) for one in judged(named, f"{data.name}:{line}", moments)]
                     finally:
@@ -206,7 +223,7 @@ def _look(
                 if broken > most_broken:
                     raise _too_many(data, broken) from error
                 continue  # looked at again by the next run: it may have been mended
-            keep({"video": path, "lines": found})
+            keep({"video": path, "lines": found, "unpointed": unpointed})
 
 
 def _too_many(data: Path, broken: int) -> DataError:
@@ -225,14 +242,22 @@ def _renamed(example: Example, path: str, out: Path) -> Example:
     return replace(example, video=os.path.relpath(real, out.parent.resolve()))
 
 
-def _done(work: Path, run: str) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one video gave."""
+
+    lines: tuple[str, ...]
+    unpointed: int
+
+
+def _done(work: Path, run: str) -> dict[str, _Found]:
     """What earlier and other processes got done, by video; a line that was cut off does not count."""
-    done: dict[str, list[str]] = {}
+    done: dict[str, _Found] = {}
     for part in sorted(work.glob(f"{run}-*.jsonl")):
         for line in part.read_bytes().split(b"\n"):
             try:
                 found = json.loads(line)
-                done[found["video"]] = [str(one) for one in found["lines"]]
+                done[found["video"]] = _Found(tuple(map(str, found["lines"])), int(found["unpointed"]))
             except (ValueError, KeyError, TypeError):
                 continue
     return done
@@ -265,15 +290,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return complain(unusable(error))
     left_out = "".join(f", {count} x {reason}" for reason, count in mined.skipped.items())
+    if mined.unpointed:
+        left_out += (
+            f"; {mined.unpointed} x the grounder pointed at nothing, so windows spread over the video were taken"
+        )
     print(f"{args.out}: {mined.positive} right and {mined.negative} wrong candidates{left_out}")
     return 0
 
 
 def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError
-    return share
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to 1")
 
 
 if __name__ == "__main__":
