@@ -39,7 +39,7 @@ def make_examples(
         seed: Of the films; another one gives other films under the same names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - films, no secret
     lines = []
     for number in range(0, count, 2):
         film = f"film{number // 2}.mp4"
@@ -48,7 +48,9 @@ def make_examples(
         ends_s = [seconds * end / 16 for end in ends]
         parts = [(first, ends_s[0], ends_s[1]), (second, ends_s[2], ends_s[3])]
         make_film(folder / film, parts, seconds)
-        lines += [json.dumps(one) for one in (_example(film, parts, at, number + at) for at in (0, 1))][: count - number]
+        lines += [json.dumps(one) for one in (_example(film, parts, at, number + at) for at in (0, 1))][
+            : count - number
+        ]
     path = folder / name
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -82,7 +84,11 @@ def _example(film: str, parts: list[Shown], at: int, number: int) -> dict[str, A
         made |= {"question": f"When is the {colour} square there?", "answer": "early" if at == 0 else "late"}
         made["tags"]["route"] = "moment"
     elif kind == 1:
-        made |= {"question": f"Which square comes {('first', 'last')[at]}?", "options": sorted(COLOURS), "answer": colour}
+        made |= {
+            "question": f"Which square comes {('first', 'last')[at]}?",
+            "options": sorted(COLOURS),
+            "answer": colour,
+        }
     elif kind == 2:
         side = ("before", "after")[at]
         made |= {"question": f"Which colour is seen {side} {other}?", "options": sorted(COLOURS), "answer": colour}

@@ -464,7 +464,7 @@ def test_the_same_command_trains_the_same() -> None:
     "argv",
     [
         ["--learning-rate", "1e-3"], ["--data", "other.jsonl"], ["--model", "other"], ["--max-steps", "9"],
-        ["--batch", "8"], ["--lora-targets", "q_proj"], ["--seed", "1"], ["--samples-per-pass", "1"],
+        ["--batch", "8"], ["--lora-targets", "q_proj"], ["--seed", "1"],
         ["--dtype", "float32"], ["--max-query-words", "9"], ["--new-tokens", "rows"], ["--init", "x"],
         ["--prompts", "x"],
     ],

@@ -276,11 +276,14 @@ def _new_tokens(
         )
         return NewTokens(base, torch.tensor(ids), embed, None if tied else head), ids
     copies = []
-    for values, mean, name in zip(first, means, (EMBED, HEAD), strict=True):
+    own_rows = [kept.get(EMBED_ROWS, {}), kept.get(HEAD_ROWS, kept.get(EMBED_ROWS, {}) if tied else {})]
+    for values, mean, name, learned in zip(first, means, (EMBED, HEAD), own_rows, strict=True):
         if name in start:
             copies.append(start[name].float())
             continue
         grown = torch.cat((values.float(), mean.expand(max(0, max(ids) + 1 - rows), -1)))
         grown[list(ids)] = mean
+        for one, row in learned.items():
+            grown[one] = row.to(grown)
         copies.append(grown)
     return NewTokens(base, None, *(copy.to(base.embed.device) for copy in copies)), ()

@@ -128,6 +128,7 @@ class TrainConfig:
             "samples in one forward pass, packed without padding; auto takes what fits without computing layers twice",
             SPEED,
             at_least=1,
+            shapes_result=False,
         ),
     )
     questions_per_video: int = field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from adapters.train.validation import validate
 
 CURVE, SUMMARY, SETTINGS = "loss.png", "summary.json", "training.yaml"
 LOSSES, ASKED = "losses.jsonl", "validation.jsonl"
+FINISHED = "finished.json"
+"""In the run's own folder, once the adapter is written: what it was written with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,36 @@ def finish(
             card=model_card(summary, str(config.out), CURVE if CURVE in files else None),
             files={**files, SETTINGS: to_yaml(config)},
         )
+        write_atomic(work / FINISHED, json.dumps(_written_with(config)))
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
         say(f"wrote {folder}{f' ({told})' if told else ''}")
     processes.wait_for_everyone()
     return Outcome(folder, trainer.state.global_step, metrics, summary)
+
+
+def finished_before(config: TrainConfig, role: str, work: Path) -> Outcome | None:
+    """What an earlier run with the same settings and data has written, or None where something is left to do.
+
+    Args:
+        config: The settings; those that shape the weights are known to be the same.
+        role: Whose adapter.
+        work: The run's own folder.
+    """
+    folder = config.out / role
+    needed = (work / FINISHED, folder / SUMMARY, folder / "adapter_model.safetensors", folder / "adapter_config.json")
+    if not all(path.is_file() for path in needed):
+        return None
+    if json.loads((work / FINISHED).read_text(encoding="utf-8")) != _written_with(config):
+        return None
+    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    metrics = {name: values["last"] for name, values in summary["metrics"].items()}
+    return Outcome(folder, summary["steps"], metrics, summary)
+
+
+def _written_with(config: TrainConfig) -> dict[str, str | None]:
+    """Settings that shape what is written, beside those that shape the weights."""
+    val = None if config.val is None else hashlib.sha256(config.val.read_bytes()).hexdigest()
+    return {"layout": config.layout, "select": config.select, "val_sha256": val}
 
 
 def gather(processes: Any, value: Any) -> list[Any]:

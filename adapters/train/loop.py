@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 
+from adapters.export import check_place
 from adapters.loading import Placement, choose_placement, quiet_transformers
 from adapters.memory import reset_peak_memory
-from adapters.store import AdapterFolder, read_adapter_folder, resolve
+from adapters.store import ADAPTER_FILE, AdapterFolder, read_adapter_folder, resolve
 from adapters.tokenizer_files import tokens_with_new
 from adapters.tokens import Tokens
 from adapters.train.build import LoraShape, Workbench, build
@@ -30,19 +31,27 @@ from adapters.train.config import TrainConfig, read_config, same_training, to_ya
 from adapters.train.data import WORK_FOLDER, Data, load_data, untracked, without_broken
 from adapters.train.dataset import PassDataset
 from adapters.train.features import FeatureStore, fill_store, tower_id
-from adapters.train.finish import Outcome, finish, gather
+from adapters.train.finish import FINISHED, Outcome, finish, finished_before, gather
 from adapters.train.network import layer_bytes
 from adapters.train.packing import ClipKey, sample_length, token_side_px
 from adapters.train.plan import Measured, mean_tokens, plan_steps, steps_of
 from adapters.train.progress import RichProgress, Screen, say, track
 from adapters.train.recipe import Recipe, RoleSamples
-from adapters.train.trainer import Checkpoints, PassTrainer, complete_checkpoints, remove_cut_off, write_atomic
+from adapters.train.trainer import (
+    BEST_FILE,
+    Checkpoints,
+    PassTrainer,
+    complete_checkpoints,
+    remove_cut_off,
+    write_atomic,
+)
 from adapters.train.validation import validate
 from prompts import PromptBook, PromptError, own_prompts, read_prompt_file
 from roles.errors import InputError, MindreelError
 
 CONFIG_FILE = "config.yaml"
 RUN_FILE = "run.json"
+TENSORBOARD_FOLDER = "tensorboard"
 PASS_FILE = "pass.json"  # noqa: S105 - a forward pass
 AUTO_SAMPLES = 8
 """At most this many samples share a pass where nobody says how many: from there on a GPU is busy anyway."""
@@ -89,8 +98,25 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
         data = load_data(config.data, config, recipe, prompts, processes.is_main_process)
         val = load_data(config.val, config, recipe, prompts, processes.is_main_process) if config.val else None
     with processes.main_process_first():
-        resume = _prepare_folder(config, recipe, work, data, processes.is_main_process)
+        resume = _prepare_folder(config, recipe, work, data, prompts, init, processes.is_main_process)
         tokens = _tokens(base, init, work, recipe)
+    finished = finished_before(config, recipe.role, work)
+    processes.wait_for_everyone()
+    if finished is not None:
+        if processes.is_main_process:
+            say(f"{finished.folder} is trained already with these settings; --fresh trains it anew")
+        return finished
+    check_place(
+        config.out,
+        recipe.role,
+        base=base,
+        base_name=config.model,
+        layout=config.layout,
+        prompts=prompts,
+        tokens_from=tokens.folder,
+    )
+    if resume is not None and processes.is_main_process:
+        say(f"going on from {resume.name}")
 
     bench = build(
         recipe.role,
@@ -106,6 +132,8 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
     )
     if bench.network.head is not None:
         bench.network.head.drop_path = getattr(recipe, "drop_path", 0.0)
+    if init is not None and config.prompts is None and prompts is own_prompts():
+        bench.notes.append(f"{init.folder} brings no prompts: it is trained on in Mindreel's wording")
     for note in bench.notes:
         if processes.is_main_process:
             say(f"note: {note}")
@@ -176,37 +204,58 @@ def _prompts(config: TrainConfig, init: AdapterFolder | None) -> PromptBook:
     return init.prompts if init is not None else own_prompts()
 
 
-def _prepare_folder(config: TrainConfig, recipe: Recipe, work: Path, data: Data, main: bool) -> Path | None:
+def _prepare_folder(
+    config: TrainConfig,
+    recipe: Recipe,
+    work: Path,
+    data: Data,
+    prompts: PromptBook,
+    init: AdapterFolder | None,
+    main: bool,
+) -> Path | None:
     """Makes the run's folder, or checks that it is of the same run; returns the checkpoint to go on from.
 
     Raises:
-        InputError: The folder is of a run with other settings or other data.
+        InputError: The folder holds checkpoints of a run with other settings, data, prompts or another start.
     """
+    wording = "\n".join(f"{key} {template.source}" for key, template in sorted(prompts.templates.items()))
+    start = init.roles[recipe.role].folder / ADAPTER_FILE if init is not None and recipe.role in init.roles else None
     stated = {
         "role": recipe.role,
-        "data_sha256": hashlib.sha256(config.data.read_bytes()).hexdigest(),
+        "data": _sha256(config.data.read_bytes()),
         "samples": len(data.items),
+        "prompts": _sha256(wording.encode()),
+        "init": _sha256(start.read_bytes()) if start is not None else None,
     }
     if config.fresh and main:
         shutil.rmtree(work, ignore_errors=True)
     known = work / RUN_FILE
-    if known.is_file() and (work / CONFIG_FILE).is_file():
+    begun = bool(complete_checkpoints(work)) or (work / FINISHED).is_file()
+    if begun and known.is_file() and (work / CONFIG_FILE).is_file():
         earlier = read_config(work / CONFIG_FILE, type(config))
         differ = same_training(config, earlier)
         flags = ", ".join(f"--{name.replace('_', '-')} was {getattr(earlier, name)}" for name in differ)
         if differ:
             raise InputError(f"{work}: is of a run with other settings ({flags}); use those, another --out, or --fresh")
-        if json.loads(known.read_text(encoding="utf-8")) != stated:
-            raise InputError(f"{work}: the data has changed since that run began; use another --out, or --fresh")
+        before = json.loads(known.read_text(encoding="utf-8"))
+        changed = [name for name, value in stated.items() if before.get(name) != value]
+        if changed:
+            what = "init adapter" if changed[0] == "init" else changed[0]
+            raise InputError(f"{work}: the {what} has changed since that run began; use another --out, or --fresh")
     if main:
         work.mkdir(parents=True, exist_ok=True)
         remove_cut_off(work)
+        if not begun:
+            for left in (PASS_FILE, BEST_FILE):  # of an attempt that never came to a checkpoint
+                (work / left).unlink(missing_ok=True)
         write_atomic(work / CONFIG_FILE, to_yaml(config))
         write_atomic(known, json.dumps(stated))
     complete = complete_checkpoints(work)
-    if complete and main:
-        say(f"going on from {complete[-1].name}")
     return complete[-1] if complete else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tokens(base: Path, init: AdapterFolder | None, work: Path, recipe: Recipe) -> Tokens:
@@ -370,4 +419,8 @@ def _trainer(
     )
     for unwanted in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(unwanted)
+    for callback in trainer.callback_handler.callbacks:
+        # transformers would make a folder named after the host and the hour for every start.
+        if type(callback).__name__ == "TensorBoardCallback" and callback.logging_dir is None:
+            callback.logging_dir = str(work / TENSORBOARD_FOLDER)
     return trainer

@@ -30,6 +30,8 @@ WEIGHTS_FILE = "trained.safetensors"
 COMPLETE_FILE = "complete.json"
 """Written last: a checkpoint without it was cut off and does not count."""
 BEST_FILE = "best.safetensors"
+TORCH_WRITER = ("PytorchStreamWriter", "inline_container", "iostream error")
+"""Some of these stand in what `torch.save` says when it cannot write."""
 
 Validate = Callable[[], Mapping[str, float]]
 
@@ -171,10 +173,33 @@ class PassTrainer(Trainer):  # type: ignore[misc]
             folder.mkdir(parents=True, exist_ok=True)
             save_atomic(state, folder / WEIGHTS_FILE)
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            CheckpointError: The disk is full, or may not be written to; earlier checkpoints are still there.
+        """
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, CheckpointError) as error:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in TORCH_WRITER):
+                raise  # a failure of another kind
+            shutil.rmtree(folder, ignore_errors=True)  # the room is needed
+            if isinstance(error, CheckpointError):
+                raise
+            # torch's own writer does not pass on what the system said.
+            reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
+            raise CheckpointError(
+                f"{folder}: cannot be written ({reason}); earlier checkpoints are untouched, "
+                "make room and run the same command, which goes on from the last"
+            ) from error
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         from safetensors.torch import load_file
 
         load_trained_state(self.bench.network, load_file(Path(resume_from_checkpoint) / WEIGHTS_FILE))
+        self._logged_step = int(Path(resume_from_checkpoint).name.rsplit("-", 1)[1])
         best = Path(self.args.output_dir) / BEST_FILE
         if best.is_file():
             from safetensors import safe_open
@@ -194,6 +219,8 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, keep: int, wait: Callable[[], None], any_of: Callable[[bool], bool]) -> None:
         self.stopped_by: int | None = None
+        self._main = False
+        self._process = os.getpid()
         self._keep = keep
         self._wait = wait
         self._any_of = any_of
@@ -203,6 +230,7 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kwargs: Any
     ) -> None:
         """Listens for Ctrl-C and for a cluster's notice."""
+        self._main, self._process = state.is_world_process_zero, os.getpid()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._note)
 
@@ -218,11 +246,14 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
             signal.signal(*self._before.popitem())
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            return  # a worker that decodes videos, which Ctrl-C reaches as well; it ends with the run
         if self.stopped_by is not None:
             self.listen_no_more()
             raise KeyboardInterrupt  # asked twice: at once
         self.stopped_by = number
-        print_line("stopping after this step; the run can be resumed (once more stops at once)")
+        if self._main:
+            print_line("stopping after this step; the run can be resumed (once more stops at once)")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kwargs: Any
@@ -297,7 +328,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes sure that a folder's files are on the disk."""
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())

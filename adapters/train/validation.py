@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,7 +28,6 @@ def validate(
     network = bench.network
     was_training = network.training
     network.eval()
-    bench.show()
     by_video: dict[str, list[int]] = {}
     for number, item in enumerate(items):
         by_video.setdefault(item.video.path, []).append(number)
@@ -35,7 +35,8 @@ def validate(
     records: list[tuple[int, Record]] = []
     device = bench.backbone.placement.device
     half = bench.backbone.placement.dtype != torch.float32
-    with torch.autocast(device.type, bench.backbone.placement.dtype, enabled=half):
+    with whole(network), torch.autocast(device.type, bench.backbone.placement.dtype, enabled=half):
+        bench.show()
         for path in track(mine, "validating", len(mine)) if show and processes.is_main_process else mine:
             records += [(number, _ask(bench, recipe, items[number], path)) for number in by_video[path]]
             bench.backbone.forget(items[by_video[path][0]].video)
@@ -48,6 +49,26 @@ def validate(
     if failed:
         metrics["failed"] = float(failed)
     return metrics, [record for _, record in gathered]
+
+
+@contextmanager
+def whole(network: torch.nn.Module) -> Iterator[None]:
+    """Gives every process all weights of a network that FSDP has sharded; does nothing to any other.
+
+    Asking calls parts of the network by themselves, and one process more often than another, so no weight may be
+    fetched from the others meanwhile. The base must fit on each device for that long.
+    """
+    sharded: list[Any] = [module for module in network.modules() if hasattr(module, "set_reshard_after_forward")]
+    for module in sharded:
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.reshard()
+            # As FSDP does by itself: the outermost is needed again at once, in the backward pass.
+            module.set_reshard_after_forward(module is not network, recurse=False)
 
 
 def _ask(bench: Workbench, recipe: Recipe, item: Item, path: str) -> Record:
