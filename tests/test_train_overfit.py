@@ -58,7 +58,7 @@ def metrics(out: Path, role: str) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def grounded(data: Path, out: Path) -> Path:
     """A grounder that was overfitted; the adapters folder."""
-    overfit(grounder.main, data, out, "--learning-rate", "3e-3", "--epochs", "100", "--drop-path", "0")
+    overfit(grounder.main, data, out, "--learning-rate", "3e-3", "--epochs", "85", "--drop-path", "0")
     return out
 
 
@@ -120,14 +120,15 @@ def test_a_verifier_tells_a_grounders_right_candidates_from_its_wrong_ones(
     for line in lines:
         groups.setdefault(line["tags"]["group"], []).append(line)
     assert len(groups) == 8
+    # The best and the worst candidate of four questions: only the marks in the clip tell the two apart.
     picked = []
-    for number, group in enumerate(groups.values()):
+    for group in list(groups.values())[1::2]:
         by_overlap = sorted(group, key=lambda one: float(one["tags"]["candidate_iou"]))
-        picked.append(by_overlap[-1 if number % 2 else 0])
-    assert {one["answer"] for one in picked} == {"Yes", "No"}
+        picked += [by_overlap[0], by_overlap[-1]]
+    assert [one["answer"] for one in picked] == ["No", "Yes"] * 4
     (tmp_path / "some.jsonl").write_text("".join(json.dumps(one) + "\n" for one in picked), encoding="utf-8")
     out = grounded
-    overfit(verifier.main, tmp_path / "some.jsonl", out, "--learning-rate", "3e-3", "--epochs", "40")
+    overfit(verifier.main, tmp_path / "some.jsonl", out, "--learning-rate", "3e-3", "--epochs", "60")
     assert metrics(out, "verifier")["auc"] > 0.95
     records = asked(out, "verifier")
     assert {record["right"] for record in records} == {True, False}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.train.answerer import AnswererRecipe, jittered
-from adapters.train.grounder import GrounderRecipe
+from adapters.train.grounder import GrounderRecipe, told_by
 from adapters.train.planner import PlannerRecipe, kind_of, route_of
 from adapters.train.recipe import Item, Recipe, RoleSamples, Skip, check_words
 from adapters.train.verifier import VerifierRecipe, verdict_of
@@ -22,7 +22,7 @@ from agent.agent import Agent
 from agent.settings import Settings
 from prompts import Part, own_prompts
 from roles import answerer, planner
-from roles.errors import StepError
+from roles.errors import InputError, StepError
 from roles.subtitles import Line
 from roles.types import Example, Request, Span
 from tests.fakes import ANSWER_PLAN, GROUND_PLAN, MOMENT_PLAN, ROWS, VIDEO, ScriptedBackbone
@@ -427,3 +427,11 @@ def test_the_shapes_of_recipes_need_no_torch() -> None:
         "assert not {'torch', 'transformers', 'peft'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+@pytest.mark.parametrize("reply", ["It is there.", "<|reg|> is when."])
+def test_a_grounders_reply_that_no_state_leads_to_is_refused(reply: str) -> None:
+    book = own_prompts().replaced("prompts.json", {"grounder_reply": reply})
+    with pytest.raises(InputError, match="grounder_reply"):
+        told_by(book)
+    assert told_by(own_prompts()).count("<|reg|>") == 1

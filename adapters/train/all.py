@@ -144,9 +144,10 @@ def _start(job: Job, module: str, words: Sequence[str]) -> None:
     """
     launcher = [sys.executable, "-m"]
     if job.processes > 1:
-        launcher += ["accelerate.commands.launch", "--num_processes", str(job.processes)]
-        launcher += ["--cpu"] if "--device=cpu" in words else []
-        launcher += ["-m"]
+        # accelerate starts a single process where it is told --cpu; its --multi_gpu means several, of any kind. Said in
+        # full, so that it does not complain of what it was not told.
+        launcher += ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
+        launcher += ["--dynamo_backend", "no", "--num_processes", str(job.processes), "-m"]
     stage = module.rsplit(".", 1)[1]
     print(f"mindreel: {stage}", file=sys.stderr, flush=True)
     code = _wait_for(subprocess.Popen([*launcher, module, *words]))  # noqa: S603 - our own modules

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from adapters.tokens import REG
 from adapters.train.command import command
 from adapters.train.config import TrainConfig, about
 from adapters.train.recipe import Item, Record, Sample, check_words
 from prompts import Part, PromptBook
 from roles import grounder, scores
-from roles.errors import StepError
+from roles.errors import InputError, StepError
 from roles.types import Pointing, Span
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class GrounderRecipe:
         """The query, and the sentence with the timestamp token that stands for its moments."""
         query = check_words(query_of(item), self.max_words)
         request = grounder.request(item.video, None, query, prompts)
-        reply = Part(grounder.target(prompts), trusted=True)
+        reply = Part(told_by(prompts), trusted=True)
         return Sample(request, reply, item.spans(), item.source)
 
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
@@ -75,6 +76,21 @@ class GrounderRecipe:
         predicted = [[Span(*ends) for ends in record["predicted"]] for record in records]
         true = [[Span(*ends) for ends in record["true"]] for record in records]
         return scores.span_scores(predicted, true)
+
+
+def told_by(prompts: PromptBook) -> str:
+    """The sentence that the grounder learns to write.
+
+    Raises:
+        InputError: Its timestamp token is missing, or stands first, where no state leads to it: the head would then
+            learn nothing.
+    """
+    sentence = grounder.target(prompts)
+    if REG not in sentence or sentence.startswith(REG):
+        raise InputError(
+            f"the prompts' grounder_reply is {sentence!r}: {REG} must stand in it, and something before it"
+        )
+    return sentence
 
 
 def query_of(item: Item) -> str:
