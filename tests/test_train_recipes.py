@@ -435,3 +435,14 @@ def test_a_grounders_reply_that_no_state_leads_to_is_refused(reply: str) -> None
     with pytest.raises(InputError, match="grounder_reply"):
         told_by(book)
     assert told_by(own_prompts()).count("<|reg|>") == 1
+
+
+def test_an_example_on_which_the_adapter_failed_is_scored_as_wrong() -> None:
+    shown = item_of(spans=(Span(0, 5),))
+    assert GROUNDER.score([GROUNDER.missed(shown)])["mIoU"] == 0.0
+    planned = item_of(answer="yes", spans=(Span(0, 5),))
+    assert PLANNER.score([PLANNER.missed(planned)]) == {"route_accuracy": 0.0, "parse_rate": 0.0}
+    judged = [item_of(answer="Yes", tags={"group": "g"}), item_of(answer="No", tags={"group": "g"})]
+    assert VERIFIER.score([VERIFIER.missed(item) for item in judged])["auc"] == 0.0
+    asked_of = item_of(answer="b", options=("a", "b"))
+    assert ANSWERER.score([ANSWERER.missed(asked_of)]) == {"accuracy": 0.0}

@@ -80,6 +80,10 @@ class AnswererRecipe:
             right = clean_query(text).casefold() == clean_query(item.example.answer).casefold()
         return {"right": right, "reply": text, "answer": item.example.answer, "options": len(options)}
 
+    def missed(self, item: Item) -> Record:
+        """No answer."""
+        return {"right": False, "reply": None, "answer": item.example.answer, "options": len(item.example.options)}
+
     def score(self, records: Sequence[Record]) -> Mapping[str, float]:
         """Share of right answers."""
         return {"accuracy": scores.accuracy([record["right"] for record in records])}

@@ -71,6 +71,10 @@ class GrounderRecipe:
             "reply": pointing.reply.text,
         }
 
+    def missed(self, item: Item) -> Record:
+        """No span at all."""
+        return {"predicted": [], "confidences": [], "true": [[span.start_s, span.end_s] for span in item.spans()]}
+
     def score(self, records: Sequence[Record]) -> Mapping[str, float]:
         """Overlap of its best span with the truth, and how often it is found."""
         predicted = [[Span(*ends) for ends in record["predicted"]] for record in records]

@@ -58,10 +58,11 @@ class PlannerRecipe:
             said: str | None = kind_of(planner.read(reply.text, question), question)
         except ReplyError:
             said = None
-        route = route_of(item.example)
-        query = planner.clean_query(item.example.tags.get("query", question))
-        truth = kind_of(planner.route_plan(route, query, question, "planner"), question)
-        return {"truth": truth, "said": said, "reply": reply.text}
+        return {"truth": truth_of(item.example), "said": said, "reply": reply.text}
+
+    def missed(self, item: Item) -> Record:
+        """No plan at all."""
+        return {"truth": truth_of(item.example), "said": None}
 
     def score(self, records: Sequence[Record]) -> Mapping[str, float]:
         """Share of right plans, and of replies that can be read at all."""
@@ -82,6 +83,12 @@ def route_of(example: Example) -> str:
     if example.answer is not None:
         return "answer"
     raise Skip("neither a route, nor spans, nor an answer")
+
+
+def truth_of(example: Example) -> str:
+    """Which of the four plans is right for an example."""
+    query = planner.clean_query(example.tags.get("query", example.question))
+    return kind_of(planner.route_plan(route_of(example), query, example.question, "planner"), example.question)
 
 
 def kind_of(plan: Plan, question: str) -> str:

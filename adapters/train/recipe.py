@@ -107,6 +107,9 @@ class Recipe(Protocol):
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Asks the adapter about a validation example, exactly as the agent does."""
 
+    def missed(self, item: Item) -> Record:
+        """What stands for an example that the adapter failed on: a wrong prediction, not a missing one."""
+
     def score(self, records: Sequence[Record]) -> Mapping[str, float]:
         """The role's own metrics."""
 

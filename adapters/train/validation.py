@@ -12,7 +12,7 @@ from adapters.frames import open_video
 from adapters.train.build import Workbench
 from adapters.train.progress import track
 from adapters.train.recipe import Item, Recipe, Record
-from roles.errors import MindreelError
+from roles.errors import MindreelError, VideoError
 
 
 def validate(
@@ -21,7 +21,9 @@ def validate(
     """Asks the adapter about validation examples, each process about a part of the videos.
 
     Returns:
-        (the role's metrics, what each example gave, in order).
+        (the role's metrics, what each example gave, in order). Among the metrics, where there are any, "failed" counts
+        examples on which the adapter failed, which are wrong, and "unseen" those whose videos cannot be decoded, which
+        are left out.
     """
     from accelerate.utils import gather_object
 
@@ -43,11 +45,12 @@ def validate(
     gathered = [pair for pair in gather_object(records) if pair is not None]
     gathered.sort(key=lambda pair: pair[0])
     network.train(was_training)
-    asked = [record for _, record in gathered if "error" not in record]
+    # A video that cannot be decoded says nothing of the adapter; everything else that went wrong is its fault.
+    asked = [record for _, record in gathered if not record.get("unseen")]
     metrics = dict(recipe.score(asked)) if asked else {}
-    failed = len(gathered) - len(asked)
-    if failed:
-        metrics["failed"] = float(failed)
+    for name, count in (("failed", sum("error" in one for one in asked)), ("unseen", len(gathered) - len(asked))):
+        if count:
+            metrics[name] = float(count)
     return metrics, [record for _, record in gathered]
 
 
@@ -76,5 +79,7 @@ def _ask(bench: Workbench, recipe: Recipe, item: Item, path: str) -> Record:
         if not bench.backbone.watches(item.video):
             bench.backbone.watch(open_video(path))
         return {"source": item.source, **recipe.ask(bench.backbone, item)}
+    except VideoError as error:
+        return {"source": item.source, "error": str(error), "unseen": True}
     except MindreelError as error:
-        return {"source": item.source, "error": str(error)}
+        return {"source": item.source, **recipe.missed(item), "error": str(error)}

@@ -57,9 +57,16 @@ class VerifierRecipe:
         [judgement] = backbone.judge([_request(item, backbone.prompts)])
         if not math.isfinite(judgement.margin):
             raise StepError("the probabilities of Yes and No are no numbers: the adapter has diverged")
+        return self._record(item, judgement.margin)
+
+    def missed(self, item: Item) -> Record:
+        """The wrong verdict, with certainty."""
+        return self._record(item, -1.0 if verdict_of(item) else 1.0)
+
+    def _record(self, item: Item, margin: float) -> Record:
         tags = item.example.tags
         return {
-            "margin": judgement.margin,
+            "margin": margin,
             "right": verdict_of(item),
             "group": tags.get("group", f"{item.example.video} {item.example.question}"),
             "iou": float(tags["candidate_iou"]) if "candidate_iou" in tags else float(verdict_of(item)),
