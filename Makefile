@@ -22,7 +22,7 @@ demo: setup
 		--options blue purple white cyan
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 check: setup
 	$(BIN)/ruff check .
