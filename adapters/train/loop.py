@@ -8,10 +8,8 @@ It runs in one process, or in several under `accelerate launch`. All that it nee
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -23,36 +21,31 @@ import torch
 from adapters.export import check_place
 from adapters.loading import Placement, choose_placement, quiet_transformers
 from adapters.memory import reset_peak_memory
-from adapters.store import ADAPTER_FILE, AdapterFolder, read_adapter_folder, resolve
+from adapters.store import AdapterFolder, read_adapter_folder, resolve
 from adapters.tokenizer_files import tokens_with_new
 from adapters.tokens import Tokens
 from adapters.train.build import LoraShape, Workbench, build
-from adapters.train.config import TrainConfig, read_config, same_training, to_yaml
+from adapters.train.config import TrainConfig
 from adapters.train.data import WORK_FOLDER, Data, load_data, untracked, without_broken
 from adapters.train.dataset import PassDataset
 from adapters.train.features import FeatureStore, fill_store, tower_id
-from adapters.train.finish import FINISHED, Outcome, finish, finished_before, gather
+from adapters.train.finish import Outcome, finish, finished_before, gather
 from adapters.train.network import layer_bytes
 from adapters.train.packing import ClipKey, sample_length, token_side_px
 from adapters.train.plan import Measured, mean_tokens, plan_steps, steps_of
 from adapters.train.progress import RichProgress, Screen, say, track
 from adapters.train.recipe import Recipe, RoleSamples
+from adapters.train.run_folder import PASS_FILE, prepare_folder
 from adapters.train.trainer import (
-    BEST_FILE,
     Checkpoints,
     PassTrainer,
-    complete_checkpoints,
-    remove_cut_off,
     write_atomic,
 )
 from adapters.train.validation import validate
 from prompts import PromptBook, PromptError, own_prompts, read_prompt_file
 from roles.errors import InputError, MindreelError
 
-CONFIG_FILE = "config.yaml"
-RUN_FILE = "run.json"
 TENSORBOARD_FOLDER = "tensorboard"
-PASS_FILE = "pass.json"  # noqa: S105 - a forward pass
 AUTO_SAMPLES = 8
 """At most this many samples share a pass where nobody says how many: from there on a GPU is busy anyway."""
 SPARE_BYTES = 4 << 30
@@ -98,7 +91,7 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
         data = load_data(config.data, config, recipe, prompts, processes.is_main_process)
         val = load_data(config.val, config, recipe, prompts, processes.is_main_process) if config.val else None
     with processes.main_process_first():
-        resume = _prepare_folder(config, recipe, work, data, prompts, init, processes.is_main_process)
+        resume = prepare_folder(config, recipe, work, data, prompts, init, processes.is_main_process)
         tokens = _tokens(base, init, work, recipe)
     finished = finished_before(config, recipe.role, work)
     processes.wait_for_everyone()
@@ -202,60 +195,6 @@ def _prompts(config: TrainConfig, init: AdapterFolder | None) -> PromptBook:
         except PromptError as error:
             raise InputError(str(error)) from error
     return init.prompts if init is not None else own_prompts()
-
-
-def _prepare_folder(
-    config: TrainConfig,
-    recipe: Recipe,
-    work: Path,
-    data: Data,
-    prompts: PromptBook,
-    init: AdapterFolder | None,
-    main: bool,
-) -> Path | None:
-    """Makes the run's folder, or checks that it is of the same run; returns the checkpoint to go on from.
-
-    Raises:
-        InputError: The folder holds checkpoints of a run with other settings, data, prompts or another start.
-    """
-    wording = "\n".join(f"{key} {template.source}" for key, template in sorted(prompts.templates.items()))
-    start = init.roles[recipe.role].folder / ADAPTER_FILE if init is not None and recipe.role in init.roles else None
-    stated = {
-        "role": recipe.role,
-        "data": _sha256(config.data.read_bytes()),
-        "samples": len(data.items),
-        "prompts": _sha256(wording.encode()),
-        "init": _sha256(start.read_bytes()) if start is not None else None,
-    }
-    if config.fresh and main:
-        shutil.rmtree(work, ignore_errors=True)
-    known = work / RUN_FILE
-    begun = bool(complete_checkpoints(work)) or (work / FINISHED).is_file()
-    if begun and known.is_file() and (work / CONFIG_FILE).is_file():
-        earlier = read_config(work / CONFIG_FILE, type(config))
-        differ = same_training(config, earlier)
-        flags = ", ".join(f"--{name.replace('_', '-')} was {getattr(earlier, name)}" for name in differ)
-        if differ:
-            raise InputError(f"{work}: is of a run with other settings ({flags}); use those, another --out, or --fresh")
-        before = json.loads(known.read_text(encoding="utf-8"))
-        changed = [name for name, value in stated.items() if before.get(name) != value]
-        if changed:
-            what = "init adapter" if changed[0] == "init" else changed[0]
-            raise InputError(f"{work}: the {what} has changed since that run began; use another --out, or --fresh")
-    if main:
-        work.mkdir(parents=True, exist_ok=True)
-        remove_cut_off(work)
-        if not begun:
-            for left in (PASS_FILE, BEST_FILE):  # of an attempt that never came to a checkpoint
-                (work / left).unlink(missing_ok=True)
-        write_atomic(work / CONFIG_FILE, to_yaml(config))
-        write_atomic(known, json.dumps(stated))
-    complete = complete_checkpoints(work)
-    return complete[-1] if complete else None
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _tokens(base: Path, init: AdapterFolder | None, work: Path, recipe: Recipe) -> Tokens:

@@ -49,6 +49,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
         validate: Asks the validation examples; None where there are none.
         args: transformers' settings.
         callbacks: transformers' callbacks.
+        best: The metric whose greatest value marks the best weights.
     """
 
     def __init__(
