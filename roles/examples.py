@@ -52,6 +52,15 @@ def read_examples(path: Path) -> list[Example]:
         DataError: It is missing, no UTF-8 text or empty, or a line is wrong: then the message names the first ten
             problems, each with its line and field.
     """
+    return [example for _, example in read_numbered(path)]
+
+
+def read_numbered(path: Path) -> list[tuple[int, Example]]:
+    """Reads a data set's file; each example comes with the number of its line.
+
+    Raises:
+        DataError: As `read_examples`.
+    """
     numbered, problems = parse_lines(read_lines(path))
     if problems:
         shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
@@ -59,7 +68,7 @@ def read_examples(path: Path) -> list[Example]:
         raise DataError(f"{path}: {shown}{f'; and {more:,} more problems' if more > 0 else ''}")
     if not numbered:
         raise DataError(f"{path}: no examples; expected one JSON object per line")
-    return [example for _, example in numbered]
+    return numbered
 
 
 def read_lines(path: Path) -> list[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters.staging import new_file
 from adapters.train.records import Record, losses_by_name, metrics_by_name
 from adapters.train.text import plain
+from roles.errors import CheckpointError
 
 WIDTH_IN, PANEL_IN, DPI = 12.0, 4.4, 100
 FEW_POINTS = 40
@@ -188,16 +188,9 @@ def _shortened(text: str, most: int = 100) -> str:
 
 
 def _write(path: Path, content: bytes) -> str | None:
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        return f"no picture of the loss curve: {path} cannot be written ({error.strerror})"
+        with new_file(path) as partial:
+            partial.write_bytes(content)
+    except CheckpointError as error:
+        return f"no picture of the loss curve: {error}"
     return None

@@ -16,7 +16,7 @@ from adapters.train.recipe import Item, Recipe, Skip
 from adapters.train.videos import Broken, survey
 from prompts import PromptBook
 from roles.errors import DataError, QuestionError
-from roles.examples import parse_lines, read_lines, video_path
+from roles.examples import read_numbered, video_path
 from roles.subtitles import Line, read_subtitles
 from roles.types import Example
 
@@ -111,21 +111,6 @@ def without_broken(data: Data, broken: Mapping[str, str], config: TrainConfig) -
     lost = len(data.items) - len(items)
     skipped = {**data.skipped, "broken video": data.skipped.get("broken video", 0) + lost}
     return Data(items, skipped, found, data.videos)
-
-
-def read_numbered(path: Path) -> list[tuple[int, Example]]:
-    """The examples of a file, with the numbers of their lines; at least one.
-
-    Raises:
-        DataError: It cannot be read, or lines in it are wrong: the message names the first of them and their fields.
-    """
-    numbered, problems = parse_lines(read_lines(path))
-    if problems:
-        more = f"; and {len(problems) - SHOWN:,} more problems" if len(problems) > SHOWN else ""
-        raise DataError(f"{path}: {'; '.join(map(str, problems[:SHOWN]))}{more}")
-    if not numbered:
-        raise DataError(f"{path}: no examples; expected one JSON object per line")
-    return numbered
 
 
 def _subtitles(example: Example, data_file: Path, known: dict[Path, tuple[Line, ...]]) -> tuple[Line, ...]:

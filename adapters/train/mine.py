@@ -27,7 +27,7 @@ from adapters.train.config import complain
 from adapters.train.grounder import check_finite
 from roles import grounder, verifier
 from roles.errors import DataError, MindreelError
-from roles.examples import to_line, video_path, write_text
+from roles.examples import read_numbered, to_line, video_path, write_text
 from roles.spans import iou
 from roles.types import Example, Moment, Span
 
@@ -117,7 +117,6 @@ def mine(
 
     from adapters.qwen2vl import Qwen2VL
     from adapters.store import resolve
-    from adapters.train.data import read_numbered
     from adapters.train.progress import Screen
 
     processes = PartialState(cpu=device == "cpu")

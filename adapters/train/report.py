@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
 import math
@@ -16,10 +15,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from adapters.staging import new_file
 from adapters.train.card import model_card
 from adapters.train.curve import draw_curve
 from adapters.train.records import Record, best_of, losses_by_name, metrics_by_name
-from roles.errors import CheckpointError
 
 __all__ = ["DataCount", "Run", "draw_curve", "hardware", "model_card", "summary_of", "versions", "write_summary"]
 
@@ -126,19 +125,9 @@ def write_summary(path: Path, run: Run) -> dict[str, Any]:
         CheckpointError: It cannot be written.
     """
     summary = summary_of(run)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            json.dump(summary, file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise CheckpointError(f"{path}: the summary cannot be written ({error.strerror})") from error
+    with new_file(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(summary, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
     return summary
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from adapters.staging import new_file
 from adapters.train.build import Workbench, load_trained_state, trained_state
 from adapters.train.dataset import PassDataset
 from adapters.train.packing import Pass
@@ -188,7 +189,7 @@ class PassTrainer(Trainer):  # type: ignore[misc]
                 raise  # a failure of another kind
             shutil.rmtree(folder, ignore_errors=True)  # the room is needed
             if isinstance(error, CheckpointError):
-                raise
+                raise CheckpointError(f"{error}; earlier checkpoints are untouched") from error
             # torch's own writer does not pass on what the system said.
             reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
             raise CheckpointError(
@@ -303,28 +304,20 @@ def save_atomic(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str
     Raises:
         CheckpointError: The disk is full, or may not be written to; what was there before is still there.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with new_file(path) as partial:
         save_file(dict(tensors), partial, metadata={"format": "pt", **(metadata or {})})
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(f"{path}: cannot be written ({error}); earlier checkpoints are untouched") from error
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Writes text whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Writes text whole or not at all.
+
+    Raises:
+        CheckpointError: As `save_atomic`.
+    """
+    with new_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def sync_folder(folder: Path) -> None:
