@@ -1,0 +1,1 @@
+"""A world of minds: generated films where it is known exactly who saw what, and when."""
