@@ -59,8 +59,9 @@ class Story:
         people: Their names.
         initial: Facts at second 0. Whoever can see them then knows them; everybody knows where she is herself.
         events: What happens; ties in time are settled by their order here.
-        sight: For each place, the places that can be seen from it (itself only if it is listed).
-        earshot: For each place, the places from which one hears what is said there.
+        sight: For each place, the places that can be seen from it (itself only if it is listed). A place without an
+            entry sees itself alone.
+        earshot: For each place, the places from which one hears what is said there; without an entry, itself alone.
         containers: For each container, the place where it stands. Things may also be "in" a person (held: everybody who
             sees the person sees it) or in a place (lying about openly there).
         glass: Containers that can be seen into when they are closed.
@@ -217,3 +218,12 @@ def check_story(story: Story) -> None:
                 f"event {event.id!r} ({event.kind}): from {event.start_s} to {event.end_s} s is no time: it must "
                 "begin at 0 or later, and end after that"
             )
+        for fact in (*(fact for fact, _ in (*event.onset, *event.effects)), *event.reveals, *(event.says or ())[:1]):
+            _check_fact(fact, f"event {event.id!r} ({event.kind})")
+    for fact in (*story.initial, *story.common):
+        _check_fact(fact, "the story's beginning")
+
+
+def _check_fact(fact: object, where: str) -> None:
+    if not isinstance(fact, tuple) or len(fact) < 2:
+        raise DataError(f'{where}: {fact!r} is no fact; a fact is a kind and what it is about, as ("in", "ball")')

@@ -374,6 +374,52 @@ def test_who_is_told_names_the_teller() -> None:
     assert (turn.time_s, turn.event, turn.was_true, turn.is_true) == (8, "tell", False, True)
 
 
+def test_whom_she_trusts_and_what_she_wants_she_knows_whatever_changed_it() -> None:
+    doubt: Fact = ("trusts", "Sally", "Anne")
+    further = (
+        Event("doubt", "think", 7, 8, "Anne", "cellar", effects=((doubt, False), (("wants", "Sally"), "box"))),
+        Event("tell", "tell", 9, 10, "Anne", "outside", says=(BALL, "box")),
+    )
+    minds = Minds(sally_and_anne(*further))
+    assert minds.knows("Sally", fact=doubt) or minds.truth(doubt).value is False
+    assert minds.knows("Sally", fact=("wants", "Sally"))
+    assert (found := minds.belief("Sally", fact=BALL)) is not None
+    assert found.value == "basket"
+    assert minds.evidence("Sally", fact=BALL) == ("put", "leave", "doubt")
+
+
+def test_an_event_happens_whole_or_not_at_all() -> None:
+    story = Story(
+        people=("Sally",),
+        initial={("at", "Sally"): "room", BALL: "basket", ("in", "car"): "basket"},
+        events=(
+            Event("both", "move", 1, 2, "Sally", "room", onset=((BALL, "box"),), effects=((("in", "car"), "box"),)),
+        ),
+        sight=SIGHT,
+        earshot=EARSHOT,
+    )
+    assert Minds(story).evidence_of(lambda m: m.truth(BALL).value == m.truth(("in", "car")).value) == ()
+
+
+def test_evidence_of_how_somebody_stands_includes_that_she_went_out_of_sight() -> None:
+    turned: Fact = ("turned", "Sally")
+    minds = Minds(sally_and_anne(Event("turn", "turn", 7, 8, "Sally", "outside", effects=((turned, True),))))
+    assert minds.belief("Anne", fact=turned) is None
+    assert minds.evidence("Anne", fact=turned) == ("leave",)
+
+
+def test_evidence_names_the_lie_about_another_thing_that_cost_the_speaker_her_trust() -> None:
+    key: Fact = ("in", "key")
+    story = sally_and_anne(
+        Event("lie", "tell", 7, 8, "Anne", "outside", says=(key, "box")),
+        Event("find", "look", 9, 10, "Sally", "outside", reveals=(key,)),
+        Event("tell", "tell", 11, 12, "Anne", "outside", says=(BALL, "box")),
+    )
+    minds = Minds(replace(story, initial={**story.initial, key: "drawer"}))
+    assert minds.truth(("trusts", "Sally", "Anne")).value is False
+    assert minds.evidence("Sally", fact=BALL) == ("put", "leave", "lie", "find")
+
+
 def test_evidence_keeps_what_it_is_asked_to_keep_where_there_is_a_choice() -> None:
     twice = sally_and_anne(
         Event("in", "enter", 7, 8, "Sally", "room", effects=((("at", "Sally"), "room"),)),
@@ -419,6 +465,10 @@ def test_bad_stories_and_questions_are_refused_in_one_line() -> None:
     for start_s, end_s in ((2.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (0.0, math.inf)):
         with pytest.raises(DataError, match="is no time"):
             Minds(replace(story, events=(replace(story.events[0], start_s=start_s, end_s=end_s),)))
+    with pytest.raises(DataError, match=r"the story's beginning: .* is no fact"):
+        Minds(replace(story, initial={("ball",): "basket"}))
+    with pytest.raises(DataError, match=r"event 'put' .* is no fact"):
+        Minds(replace(story, events=(replace(story.events[0], says=(("ball",), "basket")),)))
     minds = Minds(story)
     with pytest.raises(DataError, match="'Tom' is not in the story"):
         minds.belief("Tom", fact=BALL)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.minds import Event, Fact, Minds, Story, Value
+from roles.minds import Event, Fact, Minds, Story, Value, only
 
 FOLDER = Path(__file__).parent / "data" / "minds"
 SIGHT = {
@@ -207,6 +207,41 @@ def test_everybody_believes_what_a_reader_says_they_do(told: Told) -> None:
             check(told, minds, answer)
         except AssertionError as error:
             raise AssertionError(f"{told.name}: ? {answer}\n{error}") from error
+
+
+@pytest.mark.parametrize("told", STORIES, ids=lambda told: told.name)
+def test_the_evidence_of_every_answer_entails_it_and_is_minimal(told: Told) -> None:
+    """By trying every choice of the other events."""
+    story = build(told)
+    minds = Minds(story)
+    worlds: dict[frozenset[str], Minds] = {}
+
+    def entails(kept: frozenset[str], chain: tuple[str, ...], fact: Fact) -> bool:
+        others = sorted({event.id for event in story.events} - kept)
+        for bits in range(1 << len(others)):
+            ids = kept | {event for place, event in enumerate(others) if bits >> place & 1}
+            world = worlds.setdefault(ids, Minds(only(story, ids)))
+            if held(world, chain, fact) != held(minds, chain, fact):
+                return False
+        return True
+
+    def held(world: Minds, chain: tuple[str, ...], fact: Fact) -> object:
+        believed = world.belief(*chain, fact=fact)
+        return None if believed is None else (believed.value,)
+
+    asked = {
+        answer.split(", because ")[0]
+        for answer in told.answers
+        if re.search(r": \w+ (in|with|unknown|no idea)", answer)
+    }
+    for answer in sorted(asked):
+        people, what = answer.split(": ")
+        chain = tuple(people.split(" > "))
+        fact: Fact = ("at" if what.split()[0] in told.people else "in", what.split()[0])
+        evidence = frozenset(minds.evidence(*chain, fact=fact))
+        assert entails(evidence, chain, fact), answer
+        for event in sorted(evidence):
+            assert not entails(evidence - {event}, chain, fact), f"{answer}, without {event}"
 
 
 def test_there_are_sixty_stories_with_two_answers_each() -> None:

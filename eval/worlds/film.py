@@ -6,6 +6,7 @@ nothing is resampled.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -29,9 +30,9 @@ KEY_FRAME_S = 2.0
 
 
 def frame_times(duration_s: float, fps: float | Fraction) -> NDArray[np.float64]:
-    """The times k / fps of a film's frames: as many as begin before its end, at least one."""
+    """The times k / fps of a film's frames: all that begin before its end, so that no event lies beyond the file's."""
     rate = exact_fps(fps)
-    count = max(1, round(Fraction(duration_s).limit_denominator(1000) * rate))
+    count = max(1, math.ceil(Fraction(duration_s).limit_denominator(1000) * rate))
     return np.arange(count, dtype=np.float64) * (rate.denominator / rate.numerator)
 
 

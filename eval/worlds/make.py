@@ -110,7 +110,7 @@ def _made_record(job: Job) -> dict[str, Any]:
         "kind": scene.kind,
         "family": scene.family,
         "split": scene.split,
-        "duration_s": scene.duration_s,
+        "duration_s": film["duration_s"] if film else scene.duration_s,
         "facts": scene.facts,
         "video": video,
         "film": film,
@@ -135,6 +135,7 @@ def _draw(scene: Scene, path: Path, asked: Asked) -> dict[str, Any]:
         "height_px": height_px,
         "fps": str(fps),
         "frames": frames,
+        "duration_s": round(float(frames / fps), 6),
         "bytes": len(data),
         "sha256": manifest.sha256(data),
     }
