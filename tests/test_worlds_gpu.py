@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 
 from roles.errors import InputError
 from tests.worlds_shapes import medley
@@ -62,6 +63,9 @@ def _compare(device: str, width: int, height: int, shapes: int, **environment: s
 
 
 def test_patches_equal_the_cpu_frames_after_the_video_processor() -> None:
+    triton = pytest.importorskip("triton")
+    if Version(triton.__version__) < Version("3.7") and Version(np.__version__) >= Version("2.4"):
+        pytest.skip("the interpreter of Triton before 3.7 does not run with numpy 2.4; the kernel itself does")
     _compare("cpu", 84, 56, 9, TRITON_INTERPRET="1")
 
 
