@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.worlds import plot, questions, voice, wording
-from eval.worlds.inquiries import Together
+from eval.worlds import ask_facts, plot, questions, voice, wording
+from eval.worlds.inquiries import Asker, Together
 from eval.worlds.questions import Question, ask, example, merged
 from eval.worlds.scene import YARD, Scene
 from roles import examples
@@ -139,6 +139,123 @@ def test_beliefs_are_not_asked_where_she_has_searched_in_the_film() -> None:
         types = {question.type for question in found}
         if scene.coda:
             assert not types & {"belief", "search", "knowledge", "ignorance", "second_order", "belief_contents"}
+
+
+def _with_wishes_for_the_other(scene: Scene) -> Scene:
+    main, other = (thing.name for thing in scene.things[:2])
+    swapped = {main: other, other: main}
+    events = tuple(
+        replace(
+            event,
+            effects=tuple(
+                (fact, swapped[str(value)] if fact[0] == "wants" else value) for fact, value in event.effects
+            ),
+        )
+        for event in scene.story.events
+    )
+    return replace(scene, story=replace(scene.story, events=events))
+
+
+def test_whether_a_wish_is_asked_about_does_not_depend_on_what_is_wished_for() -> None:
+    wished = 0
+    for scene, minds, _ in films():
+        if any(event.kind == "wish" for event in scene.story.events):
+            other = _with_wishes_for_the_other(scene)
+            before = ask_facts.wanting(Asker(scene, minds))
+            after = ask_facts.wanting(Asker(other, Minds(other.story)))
+            assert [inquiry.options for inquiry in after] == [inquiry.options for inquiry in before]
+            assert all(one.right != two.right for one, two in zip(before, after, strict=True))
+            wished += len(before)
+    assert wished
+
+
+def test_what_the_mover_supposes_is_often_not_what_the_believer_holds() -> None:
+    same: Counter[bool] = Counter()
+    for scene, minds, question in asked():
+        if question.type == "second_order":
+            belief = minds.belief(scene.cast.believer, fact=("in", scene.cast.thing))
+            assert belief is not None
+            same[question.answer == f"the {belief.value}"] += 1
+    assert same[False] > 0.3 * same.total()
+
+
+def test_who_peeked_unnoticed_holds_what_the_mover_does_not_suppose() -> None:
+    found = 0
+    for scene, minds, questions_ in films():
+        if scene.kind != "peeked":
+            continue
+        for question in questions_:
+            if question.type == "second_order":
+                belief = minds.belief(scene.cast.believer, fact=("in", scene.cast.thing))
+                assert belief is not None
+                assert question.answer != f"the {belief.value}"
+                found += 1
+    assert found
+
+
+def test_two_numbers_that_are_offered_together_are_right_equally_often() -> None:
+    higher: Counter[bool] = Counter()
+    for seed in range(3_000, 3_240):
+        scene = plot.scene(seed, plot.members(seed)[0], check=False)
+        for inquiry in ask_facts.looking(Asker(scene, Minds(scene.story))):
+            if inquiry.variant in ("people", "containers"):
+                assert inquiry.right is not None
+                numbers = [int(number) for _, number in inquiry.options]
+                assert len(set(numbers)) == 2
+                higher[int(inquiry.right[1]) == max(numbers)] += 1
+    assert higher.total() > 40
+    assert 0.32 < higher[True] / higher.total() < 0.68
+
+
+def test_evidence_is_the_first_look_rather_than_a_later_one() -> None:
+    for scene, _, question in asked():
+        if scene.kind == "swapped" and question.type == "belief_contents":
+            first = next(e for e in scene.story.events if e.actor == scene.cast.believer and e.kind == "enter")
+            assert question.events[0] == first.id
+
+
+def test_that_she_missed_the_move_is_shown_with_the_move() -> None:
+    found = 0
+    for scene, _, question in asked():
+        if question.type == "why" and scene.kind == "false_belief" and scene.family == "place":
+            kinds = {event.id: event.kind for event in scene.story.events}
+            last = max(
+                (
+                    e
+                    for e in scene.story.events
+                    if e.actor == scene.cast.mover
+                    and e.kind == "move"
+                    and (("in", scene.cast.thing), scene.cast.path[-1]) in e.effects
+                ),
+                key=lambda e: e.end_s,
+            )
+            assert last.id in question.events, [kinds[name] for name in question.events]
+            found += 1
+    assert found
+
+
+def test_who_is_misled_once_more_before_the_discovery_is_not_asked_when_she_finds_out() -> None:
+    for scene, minds, question in asked():
+        if question.type == "moment_found_out" and scene.family != "contents":
+            (start_s, end_s) = minds.false_spans(scene.cast.believer, ("in", scene.cast.thing))[0]
+            turns = minds.changes(scene.cast.believer, fact=("in", scene.cast.thing))
+            assert not [
+                turn
+                for turn in turns
+                if start_s + 0.01 < turn.time_s < end_s - 0.01
+                and not turn.is_true
+                and turn.after is not None
+                and turn.after.value is not None
+            ]
+
+
+def test_a_container_that_she_also_fills_is_not_the_one_she_is_seen_to_open() -> None:
+    for scene, _, question in asked():
+        if question.tags.get("variant") != "open":
+            continue
+        beat = next(beat for beat in scene.beats if beat.event == question.events[0])
+        used = [b for b in scene.beats if b.person == beat.person and beat.container in (b.container, b.to_container)]
+        assert used == [beat]
 
 
 def test_a_false_belief_has_its_moment_and_a_true_one_has_none() -> None:

@@ -6,9 +6,13 @@ one of its films is asked in the others with the same options, or in just as man
 
 from __future__ import annotations
 
+from eval.worlds import plot
 from eval.worlds.inquiries import Asker, Honest, Inquiry
 from eval.worlds.scene import YARD
 from eval.worlds.voice import Named
+
+AS_FIRST = 0.2
+"""Share of the sets about places in which a question of order 2 is asked whose answer is that of order 1."""
 
 
 def believing(a: Asker) -> list[Inquiry]:
@@ -38,9 +42,8 @@ def believing(a: Asker) -> list[Inquiry]:
             )
     found += _knowledge(a)
     found += _ignorance(a)
-    asked = scene.family == "second_order" or scene.kind in ("false_belief", "true_belief")
-    second = a.held(cast.mover, cast.believer)
-    if asked and second in cast.offered:
+    second = a.held(cast.mover, cast.believer) if _nested(a) else None
+    if second in cast.offered:
         found.append(
             Inquiry(
                 "second_order",
@@ -56,6 +59,23 @@ def believing(a: Asker) -> list[Inquiry]:
             )
         )
     return found
+
+
+def _nested(a: Asker) -> bool:
+    """Whether it is asked what the mover thinks that the believer thinks.
+
+    In sets about places this is mostly what she thinks herself; only who peeks unnoticed knows more than he supposes.
+    Where the set has such a film, it is asked about with the one in which she sees the move from the room: she holds
+    the same in both, he supposes the one place in one and the other in the other.
+    """
+    scene = a.scene
+    if scene.family == "second_order":
+        return True
+    if scene.family != "place":
+        return False
+    if "peeked" in plot.members(scene.seed):
+        return scene.kind in ("peeked", "true_belief")
+    return scene.kind in ("false_belief", "true_belief") and a.dice("second_order").random() < AS_FIRST
 
 
 def _knowledge(a: Asker) -> list[Inquiry]:

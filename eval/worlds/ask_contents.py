@@ -13,6 +13,9 @@ CONTENTS_REASONS = {
     "swap_seen": ("swap_seen", "swap_unaware"),
 }
 """(right, wrong) explanation by kind."""
+NESTED = 0.35
+"""Share of the sets in which order 2 is asked: as the mover sees all that she sees, its answer is that of order 1."""
+GOING = ("leave", "look_away", "hide")
 
 
 def contents(a: Asker) -> list[Inquiry]:
@@ -54,26 +57,26 @@ def _thought(a: Asker, box: str, inside: str, options: tuple[Named, ...]) -> lis
     if len(believed) == 1 and believed[0] in names:
         held, true = believed[0], believed[0] == inside
         own, really = Inside((cast.believer,), box), Inside((), box)
-        start = {event for name in names for event in a.evidence(cast.believer, fact=("in", name))}
-        events = a.evidence_of(("contents", cast.believer), own, start)
+        events = a.evidence_of(("contents", cast.believer), own, _first_visit(a))
         found.append(
             Inquiry("belief_contents", "", slots, options, ("a", held), events, order=1, truth=true, solve=own)
         )
         reasons = worded(a, *CONTENTS_REASONS[a.scene.kind])
         named: dict[str, Named] = {**slots, "z": ("a", held)}
-        found.append(Inquiry("why", "contents", named, reasons, reasons[0], events, order=1, truth=true, solve=own))
         both = Together((own, really))
-        start = {*events, *a.evidence(fact=("in", inside))}
-        events = a.evidence_of(("knows", "contents"), both, start)
+        start = {*_first_visit(a), *a.evidence(fact=("in", inside))}
+        known = a.evidence_of(("knows", "contents"), both, start)
+        # That she does not know of the exchange is seen in the exchange.
+        why, solve = (known, both) if a.scene.kind == "swapped" else (events, own)
+        found.append(Inquiry("why", "contents", named, reasons, reasons[0], why, order=1, truth=true, solve=solve))
         answers: tuple[Named, ...] = (("text", "yes"), ("text", "no"))
         right = answers[0 if true else 1]
-        found.append(Inquiry("knowledge", "contents", slots, answers, right, events, order=1, truth=true, solve=both))
+        found.append(Inquiry("knowledge", "contents", slots, answers, right, known, order=1, truth=true, solve=both))
     chain = (cast.mover, cast.believer)
     second = a.minds.contents(*chain, container=box)
-    if len(second) == 1 and second[0] in names:
+    if len(second) == 1 and second[0] in names and a.dice("belief_contents/second").random() < NESTED:
         solve = Inside(chain, box)
-        start = {event for name in names for event in a.evidence(*chain, fact=("in", name))}
-        events = a.evidence_of(("contents", *chain), solve, start)
+        events = a.evidence_of(("contents", *chain), solve, _first_visit(a))
         right = ("a", second[0])
         named = {"m": ("person", cast.mover), **slots}
         found.append(
@@ -83,6 +86,13 @@ def _thought(a: Asker, box: str, inside: str, options: tuple[Named, ...]) -> lis
             )
         )  # fmt: skip
     return found
+
+
+def _first_visit(a: Asker) -> list[str]:
+    """What the believer does until she goes: where she comes back and sees the picture again, that is no news."""
+    own = [event for event in a.events if event.actor == a.scene.cast.believer]
+    gone_s = min((event.end_s for event in own if event.kind in GOING), default=a.scene.duration_s)
+    return [event.id for event in own if event.end_s <= gone_s]
 
 
 def _hidden(a: Asker, box: str, label: str) -> str:

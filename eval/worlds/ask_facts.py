@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.worlds import art
+from eval.worlds import art, design, splits
 from eval.worlds.inquiries import Asker, Held, Inquiry, Solve, Together
 from eval.worlds.scene import ROOM, YARD, Person
 from eval.worlds.voice import Named
@@ -12,6 +12,8 @@ from roles.minds import Event
 
 CAUSES: dict[str, str] = {"leave": "{0} went out", "look_away": "{0} turned away", "hide": "{0} went behind the screen"}
 """What people do so that they see nothing of the containers."""
+OTHERS = 40
+"""So many other sets are looked at for one that has interludes, or has none, as this one."""
 MEMORIES = 2
 """Questions about the past that are asked of one film."""
 
@@ -121,12 +123,8 @@ def _did(a: Asker) -> list[Inquiry]:
 def wanting(a: Asker) -> list[Inquiry]:
     """Who wants what; the last wish counts."""
     cast = a.scene.cast
-    wishes = [event for event in a.events if event.kind == "wish"]
     wanted = {name: a.minds.truth(("wants", name)).value for name in (cast.believer, cast.mover)}
-    named = {fact[1] for event in a.events for fact, _ in event.effects if fact[0] == "in"} | {
-        str(value) for event in wishes for fact, value in event.effects if fact[0] == "wants"
-    }
-    things = [thing.name for thing in a.scene.things if thing.name in named][:2]
+    things = _shown_things(a)[:2]
     dice = a.dice("goal")
     variant, who, what = dice.choice(("what", "who")), dice.choice(list(wanted)), dice.randrange(2)
     if len(things) < 2 or any(value not in things for value in wanted.values()):
@@ -161,6 +159,16 @@ def wanting(a: Asker) -> list[Inquiry]:
     ]
 
 
+def _shown_things(a: Asker) -> list[str]:
+    """The main stage's things that lie about, are held or are handled at some time.
+
+    A wish does not count: where only things that are wished for were offered, the other one would be it more often.
+    """
+    handled = {fact[1] for event in a.events for fact, _ in event.effects if fact[0] == "in"}
+    stage = (ROOM, *(person.name for person in a.scene.people if person.place != YARD))
+    return [thing.name for thing in a.scene.things if thing.name in handled or thing.inside in stage]
+
+
 def _wants(people: tuple[str, ...]) -> Solve:
     return Together(tuple(Held((), ("wants", name)) for name in people))
 
@@ -178,10 +186,12 @@ def looking(a: Asker) -> list[Inquiry]:
     single = [box for box in shown if shapes.count(box.shape) == 1]
     pick, yes = dice.random(), dice.random() < 0.5
     for variant in order:
-        if variant == "people":
-            return [_count(variant, len(people), yes)]
-        if variant == "containers":
-            return [_count(variant, len(shown), yes)]
+        if variant in ("people", "containers"):
+            number = len(people if variant == "people" else shown)
+            other = _other_number(a, variant, has_yard)
+            if other != number:
+                numbers: tuple[Named, ...] = tuple(("text", str(n)) for n in sorted((number, other)))
+                return [Inquiry("scene", variant, {}, numbers, ("text", str(number)))]
         if variant == "wears":
             return [_worn(people, yes, pick)]
         if variant == "thing_colour":
@@ -193,11 +203,19 @@ def looking(a: Asker) -> list[Inquiry]:
     return []
 
 
-def _count(variant: str, number: int, even: bool) -> Inquiry:
-    """The number and a neighbour, such that each of the two would be offered with the other; none is below two."""
-    low = max(2, number if (number % 2 == 0) == even else number - 1)
-    low = min(low, number)
-    return Inquiry("scene", variant, {}, (("text", str(low)), ("text", str(low + 1))), ("text", str(number)))
+def _other_number(a: Asker, variant: str, has_yard: bool) -> int:
+    """The number of another set of the same sort.
+
+    Each of two numbers is then the right one as often as the other, however often it occurs: nothing is gained by
+    knowing that most films have three people.
+    """
+    scene = a.scene
+    chance, (low, high) = a.dice(f"scene/{variant}"), splits.RANGES[scene.split]
+    for _ in range(OTHERS):
+        other = design.design(chance.randrange(low, high), scene.family, None, None, None)
+        if (len(other.layout.stages) > 1) == has_yard:
+            break
+    return len(other.layout.people if variant == "people" else other.layout.containers)
 
 
 def _worn(people: Sequence[Person], yes: bool, pick: float) -> Inquiry:

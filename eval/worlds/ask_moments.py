@@ -32,7 +32,7 @@ def turning(a: Asker) -> list[Inquiry]:
         if event is not None:
             found.append(Inquiry("moment_false", "", slots, events=(event.id,), order=1))
         discovery = _discovery(a)
-        if discovery is not None:
+        if discovery is not None and not _misled(a, spans[0][0], discovery):
             found.append(Inquiry("moment_found_out", "", slots, events=(discovery.event,), order=1))
             found.append(
                 Inquiry("frame", "gone", slots, events=(discovery.event,), moment=_frame(a, discovery), order=1)
@@ -81,6 +81,14 @@ def _discovery(a: Asker) -> Change | None:
         if was_false and (change.is_true or (change.after is not None and change.after.value is None)):
             return change if _event(a, change.event) is not None else None
     return None
+
+
+def _misled(a: Asker, start_s: float, discovery: Change) -> bool:
+    """Whether she took another wrong place for the right one before: then she found out something twice."""
+    return any(
+        start_s + NEAR_S < change.time_s < discovery.time_s - NEAR_S
+        for change in a.minds.changes(a.scene.cast.believer, fact=a.where)
+    )
 
 
 def _caught(a: Asker) -> Change | None:
@@ -152,7 +160,7 @@ def _last_seen(a: Asker) -> Found:
     believer = a.scene.cast.believer
     seen = set(a.minds.perceived(believer))
     handled = [e for e in a.events if e.id in seen and any(fact == a.where for fact, _ in e.effects)]
-    event = handled[-1] if handled and handled[-1] in a.laid else None
+    event = handled[-1] if handled and handled[-1] in a.laid and handled[-1].actor != believer else None
     return event, {"x": ("person", believer), "o": _thing(a)}
 
 
@@ -177,10 +185,13 @@ def _spot(a: Asker) -> Found:
 
 
 def _open(a: Asker) -> Found:
-    """Somebody opens a container, once in the film; which of those is drawn by set."""
+    """Somebody opens a container, once in the film; which of those is drawn by set.
+
+    Whoever takes a thing out or puts one in opens it, too.
+    """
     opened = [(b.event, b.person, b.container) for b in a.scene.beats if b.kind == "open" and b.container is not None]
-    pairs = [(person, box) for _, person, box in opened]
-    single = [entry for entry in opened if pairs.count((entry[1], entry[2])) == 1 and _event(a, entry[0]) is not None]
+    handled = [(b.person, box) for b in a.scene.beats for box in (b.container, b.to_container)]
+    single = [entry for entry in opened if handled.count(entry[1:]) == 1 and _event(a, entry[0]) is not None]
     if not single:
         return None, {}
     event_id, person, box = single[int(a.dice("open").random() * len(single))]

@@ -6,7 +6,7 @@ Two explanations are offered, and over the films of a set each is right as often
 from __future__ import annotations
 
 from eval.worlds import plot
-from eval.worlds.inquiries import Asker, Inquiry, Solve
+from eval.worlds.inquiries import Asker, Held, Inquiry, Solve, Together
 from eval.worlds.voice import Named
 from eval.worlds.wording import reasons
 from roles.minds import Event
@@ -39,13 +39,13 @@ def explaining(a: Asker) -> list[Inquiry]:
         return []
     variant = "did" if scene.coda else a.dice("why").choice(("think", "will"))
     options = worded(a, *pair)
-    if scene.coda:
-        events: tuple[str, ...] = a.minds.evidence(cast.believer, fact=a.where, at_s=at_s)
-        solve: Solve | None = None
-    elif pair[0] == "unaware":
-        events, solve = a.knowing(cast.believer)
-    else:
-        events, solve = a.evidence(cast.believer), a.value(cast.believer)
+    # That she does not know of the last move is seen in that move.
+    solve: Solve = Held((cast.believer,), a.where, at_s)
+    start = set(a.minds.evidence(cast.believer, fact=a.where, at_s=at_s))
+    if pair[0] == "unaware":
+        solve = Together((Held((), a.where, at_s), solve))
+        start |= set(a.evidence())
+    events = a.evidence_of(("why", pair[0]), solve, start)
     return [
         Inquiry(
             "why",

@@ -166,6 +166,8 @@ def design(seed: int, family: str, kind: str | None, length_s: float | None, asp
     least = 3 if family == "testimony" or "told_other" in needed else 2
     people = max(least, chance.choices((2, 3, 4), weights=(0.3, 0.45, 0.25))[0])
     cause = _cause(family, needed, chance.random())
+    # Four are too many for a narrow picture, and for somebody to turn her back without being in the way.
+    people = min(people, 3) if aspect == "4:3" or cause == "look_away" else people
     teller = W if people > 2 and chance.random() < 0.6 else M
     late = chance.random() < 0.35 and family == "place" and people > 2 and not short
     teller = M if late else teller
@@ -191,7 +193,7 @@ def design(seed: int, family: str, kind: str | None, length_s: float | None, asp
     fitting |= {"second"} if second else set()
     screen = cause == "hide" or chance.random() < 0.12
     yard = size in ("60-120", "120-300") or (size == "40-60" and chance.random() < 0.6)
-    needs = Needs(people, containers, 2 if second else 1, screen, yard, aspect)
+    needs = Needs(people, containers, 2 if second else 1, screen, yard, aspect, cause == "look_away")
     return Design(
         seed=seed,
         family=family,

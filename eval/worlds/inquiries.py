@@ -21,14 +21,15 @@ GROUNDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the last of the chain believes of a fact; what is so, for an empty chain."""
+    """What the last of the chain believes of a fact, at some time or in the end; what is so, for an empty chain."""
 
     chain: tuple[str, ...]
     fact: Fact
+    at_s: float | None = None
 
     def __call__(self, minds: Minds) -> object:
         """Works it out."""
-        belief = minds.belief(*self.chain, fact=self.fact)
+        belief = minds.belief(*self.chain, fact=self.fact, at_s=self.at_s)
         return None if belief is None else belief.value
 
 

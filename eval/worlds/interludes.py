@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eval.worlds import art
+from eval.worlds import art, sidestory
 from eval.worlds.design import B, Design, W
 from eval.worlds.draw import dice, unit
 from eval.worlds.scene import ROOM, YARD
 from eval.worlds.schedule import SETTLE_S, Director
 
-GAPS: dict[str, float] = {"open": 0.18, "before": 0.2, "away": 0.22, "after": 0.2, "late": 0.1, "end": 0.1}
+GAPS: dict[str, float] = {"open": 0.17, "before": 0.25, "away": 0.25, "after": 0.25, "late": 0.04, "end": 0.04}
 """Where something may be filled in, and how much of it: at the start, once the thing lies in its place, when the
 believer is gone, after the moves, and before and after her search."""
+MORE_GAPS: dict[str, float] = {"prelude": 0.2, "between": 0.16}
+"""In stories of testimony as well: when it is plain whom she may trust, and between the moves."""
+CODA_GAP = 0.14
+"""How much is filled in before a search."""
+YARD_SHARE = 0.45
+"""How much of what is filled in is told in the yard, where there is one."""
+YARD_S = (14.0, 19.0)
+"""How short an interlude is at least, and how long they are on average."""
+SHOT_S = 2.5
+"""No shot is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +39,78 @@ class Filler:
 
 
 def plan(design: Design, seconds: float) -> dict[str, list[Filler]]:
-    """Slots for each gap that together take about so long, never longer."""
+    """Slots for each gap that together take about so long, never longer; the longer, the more evenly spread."""
     chance = dice(design.key, "fillers")
-    gaps: dict[str, list[Filler]] = {name: [] for name in GAPS}
-    names, weights = list(GAPS), list(GAPS.values())
-    left, strolls, seconds_moved, number = seconds, 0, 0, 0
-    yard = len(design.layout.stages) > 1
-    while left > 1.8:
-        number += 1
-        gap = chance.choices(names, weights)[0]
-        draw = chance.random()
-        if yard and left > 9 and draw < 0.3:
-            act, length = "yard", min(left, chance.uniform(8, 30 if left > 60 else 16))
-        elif (
-            design.family in ("place", "second_order")
-            and design.second
-            and left > 8
-            and draw < 0.5
-            and seconds_moved < 3
-        ):
-            act, length = "second", 7.5
-            seconds_moved += 1
-        elif _stroller(design) is not None and left > 8 and draw < 0.6 and strolls < 2:
-            act, length = "stroll", 6.5
-            strolls += 1
-        else:
-            act, length = "idle", min(left, chance.uniform(1.8, 4.2))
-        gaps[gap].append(Filler(act, round(length, 2), f"{design.key}/filler{number}"))
-        left -= length
+    weights = {**GAPS, **(MORE_GAPS if design.family == "testimony" else {})}
+    if design.coda:
+        weights["late"] = CODA_GAP
+    weights = {name: weight * chance.uniform(0.7, 1.3) for name, weight in weights.items()}
+    names = list(weights)
+    cuts: dict[str, list[float]] = {name: [] for name in names}
+    if len(design.layout.stages) > 1 and seconds >= YARD_S[0] + 1:
+        # No film ends, and no search begins, with a cut: these gaps are too short for one.
+        fitting = [name for name in names if name not in ("open", "late", "end")]
+        chance.shuffle(fitting)
+        fitting.append("open")
+        # One round of the side story is to be told even where there is little time.
+        whole = max(YARD_SHARE * seconds, min(0.8 * seconds, 21.0))
+        number = max(1, round(whole / YARD_S[1]))
+        for k in range(number):
+            length = max(YARD_S[0], whole / number * chance.uniform(0.85, 1.15))
+            cuts[fitting[k % len(fitting)]].append(round(length, 2))
+    taken = sum(sum(lengths) for lengths in cuts.values())
+    free = {name: max(0.0, seconds * weights[name] / sum(weights.values()) - sum(cuts[name])) for name in names}
+    scale = max(0.0, seconds - taken) / max(1e-9, sum(free.values()))
+    planner = _Planner(design, seconds)
+    gaps: dict[str, list[Filler]] = {name: [] for name in names}
+    left = 0.0
+    for name in chance.sample(names, len(names)):
+        here = planner.room(free[name] * scale + left)
+        left = free[name] * scale + left - sum(length for _, length in here)
+        there = [("yard", length) for length in cuts[name]]
+        # By turns, so that the room is seen between two interludes.
+        if there and not here:
+            # The room is seen for a while after every interlude: the film may end here.
+            there[-1] = ("yard", round(there[-1][1] - 3.0, 2))
+            here = [("idle", 3.0)]
+        first = chance.random() < 0.5 and len(here) > len(there)
+        pair = (here, there) if first else (there, here)
+        for k in range(max(len(here), len(there))):
+            for pieces in pair:
+                for act, length in pieces[k : k + 1]:
+                    planner.number += 1
+                    gaps[name].append(Filler(act, length, f"{design.key}/filler{planner.number}"))
     return gaps
+
+
+class _Planner:
+    """Fills stretches of time in the room; side stories of the room are rationed by the length of the whole."""
+
+    def __init__(self, design: Design, seconds: float) -> None:
+        self.design = design
+        self.chance = dice(design.key, "room fillers")
+        self.seconds_moved = 1 + int(seconds / 45)
+        self.strolls = 1 + int(seconds / 60)
+        self.number = 0
+
+    def room(self, left: float) -> list[tuple[str, float]]:
+        """Acts and their lengths, together at most so long."""
+        pieces = []
+        stroller = _stroller(self.design) is not None
+        second = self.design.family in ("place", "second_order") and self.design.second
+        while left > 1.8:
+            draw = self.chance.random()
+            if second and left > 8 and draw < 0.35 and self.seconds_moved:
+                act, length = "second", 7.5
+                self.seconds_moved -= 1
+            elif stroller and left > 7 and draw < 0.65 and self.strolls:
+                act, length = "stroll", 6.5
+                self.strolls -= 1
+            else:
+                act, length = "idle", min(left, self.chance.uniform(2.5, 4.5))
+            pieces.append((act, round(length - 0.005, 2)))
+            left -= length
+        return pieces
 
 
 def _stroller(design: Design) -> int | None:
@@ -141,44 +194,27 @@ def _second(film: Director, filler: Filler, design: Design, names: tuple[str, ..
 
 
 def _yard(film: Director, filler: Filler, end: float) -> None:
-    """A cut to other people elsewhere, who put things about, and back."""
-    film.cuts.append((film.now, YARD))
-    film.wait(0.5)
-    stop = end - 0.4
+    """A cut to other people elsewhere, whose story goes on, and back."""
+    since = film.cuts[-1][0] if film.cuts else 0.0
+    if film.cuts and not any(draft.start_s >= since for draft in film.drafts):
+        # Nothing has happened in the room: the last interlude goes on.
+        film.cuts.pop()
+    else:
+        if film.now < since + SHOT_S:
+            idle(film, f"{filler.key}/hold", min(end, since + SHOT_S))
+            film.until(since + SHOT_S)
+        if end - film.now < SHOT_S + 0.5:
+            return
+        film.cuts.append((film.now, YARD))
+    film.wait(0.4)
+    stop = end - 0.3
     number = 0
     while stop - film.now > 1.2:
         number += 1
         key = f"{filler.key}/yard{number}"
-        if stop - film.now < 6.5 or unit(f"{key}/what") < 0.45:
-            idle(film, key, min(stop, film.now + 1.6 + 2.4 * unit(f"{key}/long")), YARD)
-        else:
-            _yard_act(film, key)
-        film.pause(key, 0.2, 0.7)
+        if not sidestory.step(film, key, stop):
+            idle(film, key, min(stop, film.now + 1.6 + 1.6 * unit(f"{key}/long")), YARD)
+        film.pause(key, 0.2, 0.6)
     film.now = round(end, 2)
     film.cuts.append((film.now, ROOM))
     film.wait(0.3)
-
-
-def _yard_act(film: Director, key: str) -> None:
-    """Somebody in the yard does something with a thing that is there."""
-    people = film.in_room(YARD)
-    boxes = [name for name, (place, _) in film.spots.items() if place == YARD]
-    things = [name for name, where in film.inside.items() if where in boxes or where in people or where == YARD]
-    thing = things[int(unit(f"{key}/thing") * len(things))]
-    where = film.inside[thing]
-    person = people[int(unit(f"{key}/who") * len(people))]
-    box = boxes[int(unit(f"{key}/box") * len(boxes))]
-    draw = unit(f"{key}/act")
-    if where in people:
-        film.put(where, thing, box, f"{key}/put")
-    elif where not in boxes or draw < 0.3:
-        if any(film.inside[other] == person for other in things):
-            film.wish(person, thing, f"{key}/wish")
-        else:
-            film.take(person, thing, f"{key}/take")
-    elif draw < 0.6 and not any(film.inside[other] == person for other in things):
-        film.move(person, thing, next(other for other in boxes if other != where), f"{key}/move")
-    elif draw < 0.85:
-        film.open(person, box, f"{key}/open")
-    else:
-        film.wish(person, thing, f"{key}/wish")

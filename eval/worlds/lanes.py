@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from eval.worlds.scene import NOOK, OUTSIDE, WINDOW, YARD, Beat, Scene
+from eval.worlds.scene import NOOK, OUTSIDE, ROOM, WINDOW, YARD, Beat, Scene
 from roles.minds import Belief, Event, Minds
 from roles.types import Span
 
@@ -15,6 +15,8 @@ _JUST_AFTER_S = 1e-4
 _ABSENT = {OUTSIDE: "away", WINDOW: "at the window", NOOK: "behind the screen"}
 EMPTY = "empty"
 """Stands for no thing at all, where a lane shows what is in a container."""
+FLOOR = "on the floor"
+"""Stands for a thing that lies about."""
 _ACTS: Mapping[str, str] = {
     "dance": "dances",
     "wave": "waves",
@@ -137,7 +139,9 @@ def _lane(scene: Scene, minds: Minds, chain: tuple[str, ...], what: str, content
             found = minds.contents(*of, container=box, at_s=time_s)
             return " + ".join(found) or (EMPTY if seen_full(of, time_s) else None)
         belief = minds.belief(*of, fact=fact, at_s=time_s) if of else minds.truth(fact, time_s)
-        return None if belief is None or belief.value is None else str(belief.value)
+        if belief is None or belief.value is None:
+            return None
+        return FLOOR if belief.value in (ROOM, YARD) else str(belief.value)
 
     held: list[Held] = []
     for start_s, end_s in pairwise(times_s):

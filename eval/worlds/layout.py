@@ -17,10 +17,14 @@ PATTERNS: tuple[str, ...] = ("apart", "middle_window", "middle_door")
 """Where door and window are, outside the generalisation split."""
 SCREEN_ROOM = 0.17
 """Nobody who is in the room stands nearer than this to the middle of the screen."""
-EDGE = 0.04
-"""So much further from the picture's edge than the art needs everything stands, so that the camera crops nothing."""
-AT_EASE = 0.3
-"""People who are not in each other's way stand so far apart at least, where there is room."""
+EDGE = 0.08
+"""So much further from the picture's edge than the art needs people stand: who waves is wider."""
+CROP = 0.028
+"""At most so much of the stage the camera ever crops on each side; above and below it is less."""
+AT_EASE = 0.31
+"""People stand so far apart at least, where there is room: heads and hats do not touch."""
+DOOR_ROOM = 0.23
+"""Nobody stands nearer than this to the middle of the doorway while somebody goes through it, where there is room."""
 FPS: tuple[float, ...] = (8.0, 10.0, 12.0, 15.0)
 
 
@@ -35,6 +39,7 @@ class Needs:
         screen: Whether there is a folding screen.
         yard: Whether there are interludes.
         aspect: Shape of the picture; None draws one.
+        turns: Whether somebody turns her back, and then must not be in the way.
     """
 
     people: int
@@ -43,6 +48,7 @@ class Needs:
     screen: bool
     yard: bool
     aspect: str | None = None
+    turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,16 @@ def furnish(seed: int, family: str, split: str, needs: Needs) -> Layout:
     """The layout of a set."""
     held = split == "generalisation"
     chance = dice(seed, family, "layout")
-    aspect = chance.choices(list(ASPECTS), weights=(2, 6, 2))[0]
-    aspect = needs.aspect or aspect
+    drawn = chance.choices(list(ASPECTS), weights=_weights(needs))[0]
+    aspect = needs.aspect or drawn
     width = round(ASPECTS[aspect], 4)
     pattern = chance.choice(splits.HELD_LAYOUTS if held else PATTERNS)
     screen_x = round(chance.uniform(art.LAYOUT.screen_margin, art.LAYOUT.screen_margin + 0.04), 3)
     stage = _room(chance, width, pattern, screen_x if needs.screen else None, held)
     spots = _spots(chance, width, needs.containers, stage.screen_x, pattern)
-    homes = at_ease(chance, *standing(stage), needs.people)
+    # The one that covers least of the doorway.
+    rows = [at_ease(chance, *standing(stage), needs.people) for _ in range(8)]
+    homes = min(rows, key=lambda row: sum(max(0.0, DOOR_ROOM - abs(x - stage.door_x)) for x in row))
     turned = chance.random() < 0.5
     if turned:
         stage = flipped(stage)
@@ -98,6 +106,14 @@ def furnish(seed: int, family: str, split: str, needs: Needs) -> Layout:
         pattern, aspect, "left" if stage.door_x < stage.window_x else "right", stages, people, other_names, containers,
         things, _look(dice(seed, family, "look"), width),
     )  # fmt: skip
+
+
+def _weights(needs: Needs) -> tuple[int, int, int]:
+    """How likely each shape of the picture is: the more there is to stand about, the wider."""
+    if needs.people > 3:
+        return (0, 2, 8) if needs.screen else (0, 6, 4)
+    crowd = needs.people + needs.screen + needs.turns + (needs.containers > 2)
+    return (3, 6, 1) if crowd < 5 else (0, 1, 9) if needs.turns else (0, 6, 4)
 
 
 def standing(stage: Stage) -> tuple[float, float]:
@@ -200,17 +216,16 @@ def _yard(chance: random.Random, width: float, held: bool) -> Stage:
         theme=chance.choice(yards),
         palette=chance.choice(palettes),
         width=width,
-        door_x=0.2,
-        window_x=round(width - 0.2, 3),
+        # People leave a yard to the left or the right; there the door is just outside the picture.
+        door_x=chance.choice((-0.22, round(width + 0.22, 4))),
+        window_x=round(width / 2, 4),
         decor=chance.randrange(1 << 20),
     )
 
 
 def _yard_homes(chance: random.Random, width: float) -> list[float]:
     margin = art.LAYOUT.person_margin + EDGE
-    homes = at_ease(chance, margin, width - margin, chance.choice((2, 3)))
-    chance.shuffle(homes)
-    return homes
+    return chance.sample(homes := at_ease(chance, margin, width - margin, chance.choice((2, 3))), len(homes))
 
 
 def _people(
@@ -268,16 +283,18 @@ def _goods(
 
 
 def _look(chance: random.Random, width: float) -> Look:
-    zooms = (round(chance.uniform(1, 1.05), 3), round(chance.uniform(1, 1.05), 3))
-    if chance.random() < 0.4:
+    most = 1 / (1 - 2 * 0.7 * CROP / width)  # the shift takes the rest of what may be cropped
+    zooms = (round(chance.uniform(1, most), 3), round(chance.uniform(1, most), 3))
+    if chance.random() < 0.3:
         zooms = (1.0, 1.0)
-    # The picture never leaves the stage: the further it is zoomed in, the further it may shift.
-    dx = tuple(round(chance.uniform(-0.3, 0.3) * (zoom - 1) * width, 4) for zoom in zooms)
-    dy = tuple(round(chance.uniform(-0.2, 0.4) * (zoom - 1), 4) for zoom in zooms)
+    dx = tuple(round(chance.uniform(-0.2, 0.2) * (zoom - 1) * width, 4) for zoom in zooms)
+    dy = tuple(round(chance.uniform(-0.1, 0.2) * (zoom - 1), 4) for zoom in zooms)
+    # Grain costs bytes.
+    noise = 0.0 if chance.random() < 0.5 else round(chance.uniform(0.5, 4), 2)
     return Look(
         camera=Camera((dx[0], dx[1]), (dy[0], dy[1]), zooms),
-        noise=round(chance.uniform(0, 6), 2),
+        noise=noise,
         light=round(chance.uniform(0.9, 1.1), 3),
-        crf=chance.randint(20, 30),
+        crf=chance.randint(29 if noise > 2 else 26, 34),
         fps=chance.choice(FPS),
     )

@@ -7,12 +7,19 @@ from eval.worlds.design import Design, M, W, X
 from eval.worlds.draw import unit
 from eval.worlds.scene import NOOK, OUTSIDE, ROOM, WINDOW, YARD
 
+AWAY = "away"
+"""Where people of the yard go; nothing is seen or heard from there."""
+ASIDE = 0.06
+"""So far beyond where people stand things may lie."""
+ROOM_FOR_THING = 0.185
+"""Nearer than this to the middle of a container, a thing on the floor touches it."""
 SIGHT = {
     ROOM: frozenset({ROOM}),
     NOOK: frozenset({NOOK}),
     WINDOW: frozenset({WINDOW, ROOM}),
     OUTSIDE: frozenset({OUTSIDE, WINDOW}),
     YARD: frozenset({YARD}),
+    AWAY: frozenset({AWAY}),
 }
 """What is seen from where: who is outside sees who stands at the window, and nobody in the room does."""
 EARSHOT = {
@@ -21,6 +28,7 @@ EARSHOT = {
     WINDOW: frozenset({OUTSIDE, WINDOW}),
     OUTSIDE: frozenset({OUTSIDE, WINDOW}),
     YARD: frozenset({YARD}),
+    AWAY: frozenset({AWAY}),
 }
 
 
@@ -53,17 +61,21 @@ def insides_of(design: Design, kind: str, names: tuple[str, ...]) -> tuple[dict[
             hidden = unit(f"{design.key}/second/hidden") < 0.5
             inside[things[1]] = boxes[design.moves] if hidden else ROOM
     for number, thing in enumerate(things[2 if design.second else 1 :]):
+        # All lie in containers, for the side story to begin with.
         yard = [box.name for box in rooms.containers if box.place == YARD]
-        people = names[design.people :]
-        holder = people[number % len(people)]
-        inside[thing] = yard[number % len(yard)] if unit(f"{design.key}/yard thing{number}") < 0.6 else holder
+        inside[thing] = yard[(number + int(2 * unit(f"{design.key}/yard thing"))) % len(yard)]
     floor: dict[str, float] = {}
     taken = [box.x for box in rooms.containers if box.place == ROOM]
     low, high = layout.standing(rooms.stages[0])
+    low, high = low - ASIDE, high + ASIDE
     for thing in [name for name, where in inside.items() if where == ROOM]:
         # As far from containers and other things as it can lie.
         free = [low + 0.02 * k for k in range(int((high - low) / 0.02) + 1)]
         clear = [min(abs(x - other) for other in taken) for x in free]
+        if max(clear) < ROOM_FOR_THING and design.second and thing == things[1]:
+            # It would lie between the feet of two containers: better in one.
+            inside[thing] = boxes[design.moves]
+            continue
         floor[thing] = round(free[clear.index(max(clear))], 3)
         taken.append(floor[thing])
     return inside, floor

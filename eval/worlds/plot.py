@@ -26,6 +26,8 @@ from roles.minds import Fact, Story, Value
 
 SPARE_S = 2.5
 """At most so much is kept free: side stories move people about, whose ways then are longer in some films of a set."""
+PACES = (0.85, 1.3)
+"""Between these a film's pace is fitted to its length."""
 LONGEST_S = 600.0
 """No film may be asked for that is longer."""
 
@@ -54,6 +56,7 @@ def scene(
     if aspect is not None and aspect not in layout.ASPECTS:
         raise DataError(f"no aspect {aspect!r}: choose one of {', '.join(layout.ASPECTS)}")
     design = _design(seed, family, kind, length_s, aspect)
+    design = _paced(design)
     longest = max(_bare_s(design, member) for member in design.members)
     bare = _bare_s(design, kind)
     wanted = _wanted_s(design, max(longest, bare) + SETTLE_S)
@@ -107,9 +110,29 @@ def _bare_s(design: Design, kind: str) -> float:
     return _tell(design, kind, {}).film.now
 
 
+@lru_cache(maxsize=512)
+def _paced(design: Design) -> Design:
+    """The set at a pace at which its story fits into its class of length, and fills a short film by itself."""
+    low, high = design.lengths
+    for _ in range(3):
+        least = max(_bare_s(design, member) for member in design.members) + SETTLE_S
+        aim = low + (high - low) * design.at
+        if least > high:
+            aim = high - 0.1
+        elif design.lengths != designs.LENGTHS["12-20"] or least > aim - 0.5:
+            break
+        pace = round(min(PACES[1], max(PACES[0], design.pace * least / aim)), 3)
+        if pace == design.pace:
+            break
+        design = replace(design, pace=pace)
+    return design
+
+
 def _wanted_s(design: Design, least: float) -> float:
     """How long the films of the set are: drawn within the class, never shorter than the story."""
     low, high = design.lengths
+    if design.lengths == designs.LENGTHS["12-20"]:
+        return round(max(low, least), 2)
     low = max(low, least)
     return round(low + (max(high, low) - low) * design.at, 2)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from eval.worlds import art
 from eval.worlds.footing import BESIDE, Draft, Footing
+from eval.worlds.opening import AWAY
 from eval.worlds.scene import NOOK, OUTSIDE, ROOM, WINDOW, Beat, Reaction, Shot
 from roles.minds import Event
 
@@ -95,30 +96,43 @@ class Director(Footing):
         return draft
 
     def enter(self, person: str, step: str) -> None:
-        """She comes in through the door."""
-        door = self.stages[ROOM].door_x
+        """She comes in through the door; in the yard, from beside the picture."""
+        here = self._here(person)
+        door = self.stages[here].door_x
+        if here == ROOM:
+            self.clear_door(person)
+            self.until(self.now)
         self.x[person] = door
         x = self.free_spot(person, self.home[person])
         self.x[person] = door
         there = self.now + self.lasts(step, 0.7, 0.9) + self.walk_s(person, x)
         end = there + 0.1
-        effects = ((("at", person), ROOM),)
-        self.add("enter", person, self.now, end, x_to=x, walk_end_s=there, role=step, place=ROOM, effects=effects)
-        self.place[person] = ROOM
+        effects = ((("at", person), here),)
+        self.add("enter", person, self.now, end, x_to=x, walk_end_s=there, role=step, place=here, effects=effects)
+        self.place[person] = here
         self.until(end)
 
     def leave(self, person: str, step: str) -> None:
-        """She goes out through the door."""
-        door = self.stages[ROOM].door_x
+        """She goes out through the door; in the yard, out of the picture."""
+        here = self._here(person)
+        door, gone = self.stages[here].door_x, OUTSIDE if here == ROOM else AWAY
+        if here == ROOM:
+            self.clear_door(person)
         there = self.now + self.walk_s(person, door)
         end = there + self.lasts(step, 0.7, 0.9)
-        effects = ((("at", person), OUTSIDE),)
+        effects = ((("at", person), gone),)
         self.add("leave", person, self.now, end, x_to=door, walk_end_s=there, role=step, effects=effects)
-        self.place[person] = OUTSIDE
+        self.place[person] = gone
         self.until(end)
 
     def look_away(self, person: str, step: str) -> None:
-        """She turns her back to everything."""
+        """She turns her back to everything, where she is not in the way."""
+        x = self.out_of_the_way(person)
+        if abs(x - self.x[person]) > 0.02:
+            there = self.now + self.walk_s(person, x)
+            self.add("walk", person, self.now, there, x_to=x, walk=True)
+            self.until(there)
+        self.until(self.now)
         end = self.now + self.lasts(step, 0.6, 0.7)
         self.add("look_away", person, self.now, end, role=step, effects=((("turned", person), True),))
         self.turned[person] = True

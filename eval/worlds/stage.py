@@ -1,7 +1,8 @@
 """The stage: a scene and film times go in, a draw list of those frames comes out, ready for any renderer.
 
-Painted from the back: outdoors, who is outdoors, the wall, people, what they hold, containers with their contents, the
-folding screen, bubbles and signs, name tags. Each place of the film has its own stage; shots say which is seen.
+Painted from the back: outdoors, who is outdoors, the wall, people and the folding screen (whoever acts in front), what
+they hold, containers with their contents, bubbles and signs. Each place of the film has its own stage; shots say which
+is seen.
 """
 
 from __future__ import annotations
@@ -9,21 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.worlds.art import backdrops, bubbles
+from eval.worlds.art import backdrops, bubbles, signs
 from eval.worlds.art import containers as boxes
 from eval.worlds.art.acting import act
-from eval.worlds.art.colours import LAYOUT, PAPER, named, skin
+from eval.worlds.art.colours import INK, PAPER, named, skin
+from eval.worlds.art.depth import SCREEN_RANK
+from eval.worlds.art.layers import laid
 from eval.worlds.art.pen import Num, Pen
 from eval.worlds.art.people import draw_person
 from eval.worlds.art.things import thing
-from eval.worlds.art.tracks import BASE, Acting, pulse, stage_of
+from eval.worlds.art.tracks import BASE, Acting, pulse, side_of, stage_of, there
 from eval.worlds.drawlist import DrawList, Painter
-from eval.worlds.scene import ROOM, YARD, Beat, Container, Person, Scene, Stage
+from eval.worlds.scene import ROOM, YARD, Container, Person, Scene, Stage
 
 FADE_S = 0.125
 """A cut darkens the picture this long before and after."""
-TAG_Y = 0.944
-"""Where name tags are: under the feet, below the containers."""
 
 Array = NDArray[np.float64]
 
@@ -44,23 +45,30 @@ def draw_list(scene: Scene, times_s: Array) -> DrawList:
     times = np.asarray(times_s, dtype=np.float64)
     if len(times) > 1 and np.any(np.diff(times) < 0):
         raise ValueError("the times of a film's frames must ascend; sort them first")
-    painter = Painter(len(times))
     acting = act(scene, times)
     width = scene.stages[0].width
-    for stage in scene.stages:
+    painters: list[Painter] = []
+    ranks: list[Array] = []
+    for number, stage in enumerate(scene.stages):
         seen = _seen(scene, stage.place, times)
         if seen.any():
-            _paint(painter, scene, stage, acting, 1.0 if seen.all() else seen.astype(float))
+            for painter, rank in _paint(scene, stage, acting, 1.0 if seen.all() else seen.astype(float)):
+                painters.append(painter)
+                # Ranks are from -10 to 10: a stage's layers stay between those of the stages before and after it.
+                ranks.append(rank + 30.0 * number)
     cuts = [shot.start_s for shot in scene.shots[1:]]
     if cuts:
+        painters.append(Painter(len(times)))
+        ranks.append(np.full(len(times), 30.0 * len(scene.stages)))
         dark = np.max([np.clip(1 - np.abs(times - cut) / FADE_S, 0, 1) for cut in cuts], axis=0)
-        backdrops.cut_fade(Pen(painter, 0, 0, 1), width, dark)
+        backdrops.cut_fade(Pen(painters[-1], 0, 0, 1), width, dark)
     camera, look = scene.look.camera, scene.look
     part = np.clip(times / max(scene.duration_s, 1e-6), 0, 1)
     dx, dy, zoom = (
         first if first == last else first + (last - first) * part for first, last in (camera.dx, camera.dy, camera.zoom)
     )
-    return painter.build(width, dx=dx, dy=dy, zoom=zoom, light=look.light)
+    layers = [painter.build(width, dx=dx, dy=dy, zoom=zoom, light=look.light) for painter in painters]
+    return laid(layers, np.argsort(np.array(ranks).T, axis=1, kind="stable"))
 
 
 def _seen(scene: Scene, place: str, times: Array) -> NDArray[np.bool_]:
@@ -73,19 +81,17 @@ def _seen(scene: Scene, place: str, times: Array) -> NDArray[np.bool_]:
     return np.asarray(here[number], dtype=np.bool_)
 
 
-def _there(value: Num, seen: Num) -> Num:
-    """Opacity on this stage, or None where it is 0 all the time."""
-    shown = np.asarray(value) * seen
-    return shown if np.any(shown) else None
-
-
-def _paint(painter: Painter, scene: Scene, stage: Stage, acting: Acting, seen: Num) -> None:
+def _paint(scene: Scene, stage: Stage, acting: Acting, seen: Num) -> list[tuple[Painter, Array]]:
+    """Layers of one stage, each with its rank in every frame."""
+    frames = len(acting.times_s)
+    painter = Painter(frames)
+    layers = [(painter, np.full(frames, -10.0))]
     backdrop = Pen(painter, 0, 0, 1, alpha=seen)
     people = [person for person in scene.people if stage_of(person) == stage.place]
     if stage.place == ROOM:
         backdrops.outdoors(backdrop, stage)
         for person in people:
-            shown = _there(acting.poses[person.name].outdoors, seen)
+            shown = there(acting.poses[person.name].outdoors, seen)
             if shown is not None:
                 _person(painter, person, stage, acting, shown)
         backdrops.room(backdrop, stage)
@@ -95,22 +101,25 @@ def _paint(painter: Painter, scene: Scene, stage: Stage, acting: Acting, seen: N
     else:
         backdrops.yard(backdrop, stage)
     for person in people:
-        shown = _there(acting.poses[person.name].indoors, seen)
+        shown = there(acting.poses[person.name].indoors, seen)
         if shown is not None:
-            _person(painter, person, stage, acting, shown)
-            _props(painter, scene, person, acting, seen)
+            own = Painter(frames)
+            _person(own, person, stage, acting, shown)
+            _props(own, scene, person, acting, seen)
+            signs.plate(own, scene, person, stage, acting, seen)
+            layers.append((own, acting.ranks[person.name]))
+    if stage.place == ROOM and stage.screen_x is not None:
+        own = Painter(frames)
+        backdrops.screen(Pen(own, 0, 0, 1, alpha=seen), stage)
+        layers.append((own, np.full(frames, SCREEN_RANK)))
+    painter = Painter(frames)
+    layers.append((painter, np.full(frames, 10.0)))
     _held(painter, scene, stage, acting, seen)
     for item in scene.containers:
         if (item.place == YARD) == (stage.place == YARD):
             _container(painter, scene, item, stage, acting, seen)
-    if stage.place == ROOM:
-        backdrops.screen(backdrop, stage)
-    _signs(painter, scene, people, stage, acting, seen)
-    for person in people:
-        shown = _there(acting.tags[person.name] * np.asarray(acting.poses[person.name].indoors), seen)
-        if shown is not None:
-            pose = acting.poses[person.name]
-            bubbles.name_tag(Pen(painter, pose.x, TAG_Y, 1, alpha=np.where(shown > 0, 1.0, 0.0)), person.name, shown)
+    signs.say(painter, scene, people, stage, acting, seen)
+    return layers
 
 
 def _person(painter: Painter, person: Person, stage: Stage, acting: Acting, shown: Array) -> None:
@@ -119,7 +128,7 @@ def _person(painter: Painter, person: Person, stage: Stage, acting: Acting, show
 
 
 def _hands_on_sill(painter: Painter, person: Person, stage: Stage, acting: Acting, seen: Num) -> None:
-    shown = _there(np.where(acting.peeks[person.name] > 0.45, 1.0, 0.0), seen)
+    shown = there(np.where(acting.peeks[person.name] > 0.45, 1.0, 0.0), seen)
     if shown is None:
         return
     pen = Pen(painter, stage.window_x, backdrops.SILL, 1, alpha=shown)
@@ -134,12 +143,14 @@ def _held(painter: Painter, scene: Scene, stage: Stage, acting: Acting, seen: Nu
         if _thing_place(scene, item.inside) != (stage.place == YARD):
             continue
         track = acting.things[item.name]
-        shown = _there(track.held, seen)
+        shown = there(track.held, seen)
         if shown is not None:
             pen = Pen(painter, track.x, track.y, track.size, tilt=track.tilt, alpha=shown)
-            # A glow sets it off from a shirt of the same colour; on the floor it needs none.
-            pen.ellipse(0, 0, 1.16, 1.16, PAPER, alpha=np.where(track.y < 0.8, 0.6, 0.0), soft=0.22)
-            thing(pen, item.shape, named(item.colour, stage.palette))
+            # A glow, dark about what is pale, sets it off from a shirt of the same colour; on the floor it needs none.
+            fill = named(item.colour, stage.palette)
+            around, strong = (INK, 0.42) if min(fill) > 200 else (PAPER, 0.7)
+            pen.ellipse(0, 0, 1.18, 1.18, around, alpha=np.where(track.y < 0.8, strong, 0.0), soft=0.22)
+            thing(pen, item.shape, fill)
 
 
 def _thing_place(scene: Scene, inside: str) -> bool:
@@ -157,14 +168,18 @@ def _container(painter: Painter, scene: Scene, item: Container, stage: Stage, ac
     fill, opening = named(item.colour, stage.palette), acting.opening[item.name]
     pen = Pen(painter, item.x, BASE, 1, alpha=seen)
     swing: Num = opening if opening.any() else 0.0
-    boxes.behind(pen, item.shape, fill, swing, glass=item.glass)
+    side = side_of(stage)
+    boxes.behind(pen, item.shape, fill, swing, glass=item.glass, side=side)
     for other in scene.things:
         track = acting.things[other.name]
-        shown = _there(track.inside.get(item.name, 0.0), seen)
+        shown = there(track.inside.get(item.name, 0.0), seen)
         if shown is not None:
             inside = Pen(painter, track.x, track.y, track.size, tilt=track.tilt, alpha=shown)
+            risen = np.clip((BASE + boxes.MOUTH - track.y) / 0.05, 0, 1)
+            if risen.any():  # what is found shines before whoever stands there
+                inside.ellipse(0, 0, 1.3, 1.3, PAPER, alpha=0.75 * risen, soft=0.22)
             thing(inside, other.shape, named(other.colour, stage.palette))
-    boxes.before(pen, item.shape, fill, swing, glass=item.glass)
+    boxes.before(pen, item.shape, fill, swing, glass=item.glass, side=side)
     if item.label is not None:
         pictured = next((other for other in scene.things if other.name == item.label), None)
         colour, _, shape = item.label.partition(" ")
@@ -172,7 +187,7 @@ def _container(painter: Painter, scene: Scene, item: Container, stage: Stage, ac
         if pictured is not None:
             colour, shape = pictured.colour, pictured.shape
         thing(picture, shape, named(colour, stage.palette))
-    shown = _there(np.where(acting.empty[item.name] > 0, 1.0, 0.0), seen)
+    shown = there(np.where(acting.empty[item.name] > 0, 1.0, 0.0), seen)
     if shown is not None:
         bubbles.puff(Pen(painter, item.x, BASE + boxes.MOUTH - 0.01, 1, alpha=shown), acting.empty[item.name])
 
@@ -185,7 +200,7 @@ def _props(painter: Painter, scene: Scene, person: Person, acting: Acting, seen:
         if not beats:
             continue
         on = np.max([pulse(times, b.walk_end_s, b.end_s, 0.2, 0.2) for b in beats], axis=0)
-        shown = _there(on * np.asarray(pose.indoors), seen)
+        shown = there(on * np.asarray(pose.indoors), seen)
         if shown is None:
             continue
         pen = Pen(painter, pose.x, pose.y, pose.size, alpha=np.where(shown > 0.05, 1.0, 0.0))
@@ -199,74 +214,3 @@ def _props(painter: Painter, scene: Scene, person: Person, acting: Acting, seen:
             bubbles.drinking_glass(pen, pose.right[0], pose.right[1] - 0.03, 1.0)
         else:
             bubbles.watering_can(pen, pose.right[0] + 0.01, pose.right[1] + 0.02, times, 1.0)
-
-
-def _signs(painter: Painter, scene: Scene, people: list[Person], stage: Stage, acting: Acting, seen: Num) -> None:
-    names = {person.name for person in people}
-    for beat in scene.beats:
-        if beat.person in names and beat.kind in ("tell", "wish"):
-            _speech(painter, scene, beat, stage, acting, seen)
-        elif beat.person in names and beat.kind == "spot":
-            _mark(painter, beat.person, "!", beat.start_s, beat.end_s + 0.4, stage, acting, seen)
-    for mood in scene.reactions:
-        sign = {"surprise": "!", "doubt": "?"}.get(mood.feeling)
-        if mood.person in names and sign is not None:
-            _mark(painter, mood.person, sign, mood.start_s, mood.end_s, stage, acting, seen)
-
-
-def _mark(
-    painter: Painter, name: str, sign: str, start_s: float, end_s: float, stage: Stage, acting: Acting, seen: Num
-) -> None:
-    """A sign beside a head, or beside the window for one who looks in."""
-    times, pose = acting.times_s, acting.poses[name]
-    on = pulse(times, start_s, end_s, 0.15, 0.15) * np.maximum(pose.indoors, pose.outdoors)
-    shown = _there(on, seen)
-    if shown is None:
-        return
-    x = np.asarray(pose.x)
-    side = np.where(x > stage.width - 0.2, -1.0, 1.0)
-    pen = Pen(
-        painter,
-        x + side * 0.135 * pose.size,
-        pose.y - 0.475 * np.asarray(pose.size),
-        1,
-        alpha=np.where(shown > 0, 1.0, 0.0),
-    )
-    bubbles.mark(pen, sign, shown)
-
-
-def _speech(painter: Painter, scene: Scene, beat: Beat, stage: Stage, acting: Acting, seen: Num) -> None:
-    """A balloon above the speaker, beside the window, for as long as she speaks."""
-    times, pose = acting.times_s, acting.poses[beat.person]
-    start = beat.walk_end_s + 0.05
-    on = np.where((times >= start) & (times <= beat.end_s), 1.0, 0.0)
-    shown = _there(on * np.asarray(pose.indoors), seen)
-    if shown is None:
-        return
-    first = int(np.flatnonzero(shown)[0])
-    x, y, size = float(pose.x[first]), float(pose.y[first]), float(pose.size[first])
-    half = bubbles.HALF if beat.kind == "tell" else 0.135
-    u = _clear_of_window(x, half, stage)
-    pen = Pen(painter, 0, 0, 1, alpha=shown)
-    tip_v = y - 0.505 * size
-    tip_u = x + float(np.clip(u - x, -0.06, 0.06)) * size
-    inside = bubbles.bubble(pen, u, tip_u, tip_v, half)
-    item = next((other for other in scene.things if other.name == beat.thing), None)
-    if beat.kind == "wish":
-        bubbles.wishes(inside, item, stage.palette)
-    else:
-        place = next((other for other in scene.containers if other.name == beat.container), None)
-        bubbles.tells(inside, item, place, stage.palette)
-
-
-def _clear_of_window(x: float, half: float, stage: Stage) -> float:
-    """Where a balloon stands: as near to the speaker as the picture's edges and the window allow."""
-    low, high = half + 0.03, stage.width - half - 0.03
-    near = float(np.clip(x, low, high))
-    if stage.place == YARD:
-        return near
-    gap = LAYOUT.window_width / 2 + 0.03 + half
-    if abs(near - stage.window_x) >= gap:
-        return near
-    sides = [u for u in (stage.window_x - gap, stage.window_x + gap) if low <= u <= high]
-    return min(sides, key=lambda u: abs(u - x)) if sides else near

@@ -171,6 +171,7 @@ def testimony(tale: Tale) -> None:
     looked = film.open(x, named, "prelude-open")
     film.feel(x, "joy" if trusted else "anger", looked.start_s + 0.6, 1.6)
     film.pause("prelude-open", 0.5, 0.9)
+    tale.gap("prelude")
     putter = x if design.on_floor and design.putter == X else m
     if design.on_floor:
         film.take(putter, thing, "pick-up")
@@ -183,6 +184,7 @@ def testimony(tale: Tale) -> None:
     film.pause("go")
     tale.gap("away")
     tale.moves(0, 1)
+    tale.gap("between")
     if base == "mistake":
         film.leave(w, "w-leave")
         film.pause("w-leave")

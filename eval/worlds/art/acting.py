@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.worlds.art.carrying import carry, lids
+from eval.worlds.art.depth import step_forward
 from eval.worlds.art.hands import hands_of
 from eval.worlds.art.moods import express
 from eval.worlds.art.pen import Num
@@ -27,7 +28,7 @@ from eval.worlds.art.tracks import (
     span,
     stage_of,
 )
-from eval.worlds.scene import NOOK, OUTSIDE, WINDOW, Beat, Person, Scene, Stage
+from eval.worlds.scene import NOOK, OUTSIDE, WINDOW, YARD, Beat, Person, Scene, Stage
 
 
 def act(scene: Scene, times_s: Array) -> Acting:
@@ -40,6 +41,7 @@ def act(scene: Scene, times_s: Array) -> Acting:
         _look(scene, stages[place], acting)
     for person in scene.people:
         express(scene, person, acting)
+    step_forward(scene, acting)
     carry(scene, acting)
     lids(scene, acting)
     for person in scene.people:
@@ -66,6 +68,10 @@ def _walk(scene: Scene, stage: Stage, person: Person, index: int, acting: Acting
     turned = np.full(count, 1.0 if scene.story.initial.get(("turned", person.name)) is True else 0.0)
     peek = np.zeros(count)
     tag = np.zeros(count) if keys[0][2] else 1 - ramp(t, 2.1, 2.5)
+    if person.place == YARD:  # names again whenever the film comes to this place
+        for shot in scene.shots:
+            if shot.place == YARD:
+                tag = np.maximum(tag, pulse(t, shot.start_s, shot.start_s + 2.5))
     away = -0.3 if stage.door_x < stage.window_x else 0.3
     for beat in beats_of(scene, person.name):
         after = int(np.searchsorted(t, beat.start_s))
@@ -100,10 +106,13 @@ def _walk(scene: Scene, stage: Stage, person: Person, index: int, acting: Acting
     behind = (depth > 0.9) & (shown > 0)
     stride = np.clip(np.hypot(speed, 0.25 * inward) / 0.25, 0, 1) * ~peeking
     leaving_back = np.where(inward > 0.2, 1.0, 0.0)  # one who walks out of the door shows her back
-    turn = np.maximum(np.where(np.abs(speed) > 0.05, 0.0, turned), leaving_back)
+    turn = np.maximum(turned, leaving_back)  # one who looks away does so while she steps aside, too
     phase = (x + 0.4 * depth) * (2 * np.pi / 0.17) + index
     beat_of_breath = np.rint(1 + np.sin(2 * np.pi * (t / 3.1 + 0.37 * index)))
     acting.peeks[person.name] = peek
+    for mood in scene.reactions:
+        if mood.person == person.name:  # the sign beside the head stands where the name does
+            tag[span(t, mood.start_s, mood.end_s)] = 0
     acting.tags[person.name] = tag * shown
     acting.poses[person.name] = Pose(
         x=np.where(peeking, stage.window_x, x),

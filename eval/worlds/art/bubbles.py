@@ -12,20 +12,22 @@ from eval.worlds.art.pen import Num, Pen
 from eval.worlds.art.things import heart, thing
 from eval.worlds.scene import Container, Thing
 
-HALF = 0.185
+HALF = 0.2
 """Half the width of a bubble with two pictures."""
 HIGH = 0.082
 """Half its height."""
 MIDDLE = 0.148
 """Where its middle is."""
+TAG_HIGH = 0.034
+"""Half the height of a name's plate."""
 
 
-def bubble(pen: Pen, u: float, head_u: float, head_v: float, half: float) -> Pen:
-    """An empty balloon about (u, `MIDDLE`), its tail above a speaker's head; returns the pen for what is in it."""
+def bubble(pen: Pen, u: float, v: float, head_u: float, head_v: float, half: float) -> Pen:
+    """An empty balloon about (u, v), its tail above a speaker's head; returns the pen for what is in it."""
     # The tail starts at the balloon's lower edge, where it is nearest to the speaker.
     root = min(max(head_u, u - half + 0.06), u + half - 0.06)
-    low = MIDDLE + HIGH - 0.012
-    part = pen.at(u, MIDDLE)
+    low = v + HIGH - 0.012
+    part = pen.at(u, v)
     part.box(0.004, 0.008, half, HIGH, (50, 40, 60), radius=HIGH * 0.8, alpha=0.22, soft=0.012)
     pen.polygon([(root - 0.03, low), (root + 0.03, low), (head_u, head_v)], INK, round=0.005)
     part.box(0, 0, half, HIGH, PAPER, radius=HIGH * 0.8, line_width=0.0055)
@@ -36,18 +38,18 @@ def bubble(pen: Pen, u: float, head_u: float, head_v: float, half: float) -> Pen
 def tells(pen: Pen, item: Thing | None, place: Container | None, palette: str) -> None:
     """Thing, arrow, container."""
     if item is not None:
-        thing(pen.at(-0.108, 0, 0.054), item.shape, named(item.colour, palette))
-    pen.limb(-0.036, 0, 0.006, 0, 0.0075, INK)
-    pen.polygon([(0.004, -0.022), (0.034, 0), (0.004, 0.022)], INK, round=0.003)
+        thing(pen.at(-0.116, 0, 0.064), item.shape, named(item.colour, palette))
+    pen.limb(-0.04, 0, -0.006, 0, 0.008, INK)
+    pen.polygon([(-0.008, -0.024), (0.022, 0), (-0.008, 0.024)], INK, round=0.003)
     if place is not None:
-        icon(pen.at(0.108, 0.004, 0.058), place.shape, named(place.colour, palette), glass=place.glass)
+        icon(pen.at(0.113, 0.004, 0.066), place.shape, named(place.colour, palette), glass=place.glass)
 
 
 def wishes(pen: Pen, item: Thing | None, palette: str) -> None:
     """A heart and the thing wanted."""
-    heart(pen.at(-0.062, 0.002, 0.042))
+    heart(pen.at(-0.066, 0.002, 0.045))
     if item is not None:
-        thing(pen.at(0.058, 0, 0.056), item.shape, named(item.colour, palette))
+        thing(pen.at(0.056, 0, 0.064), item.shape, named(item.colour, palette))
 
 
 def mark(pen: Pen, sign: str, shown: Num) -> None:
@@ -70,11 +72,15 @@ def puff(pen: Pen, progress: Num) -> None:
     write(part, "?", 0.004, 0, 0.062, 0.007, INK)
 
 
+def tag_half(name: str) -> float:
+    """Half the width of a name's plate."""
+    return text_width(name) * 0.047 / 2 + 0.016
+
+
 def name_tag(pen: Pen, name: str, shown: Num) -> None:
     """A small plate with a name, about the pen's origin."""
-    half = text_width(name) * 0.033 / 2 + 0.014
-    pen.box(0, 0, half, 0.024, PAPER, radius=0.012, line_width=0.004, alpha=shown)
-    write(pen, name, 0, 0, 0.033, 0.0036, INK, alpha=shown)
+    pen.box(0, 0, tag_half(name), TAG_HIGH, PAPER, radius=0.014, line_width=0.004, alpha=shown)
+    write(pen, name, 0, 0, 0.047, 0.0052, INK, alpha=shown)
 
 
 def notes(pen: Pen, since_s: Num, shown: Num) -> None:

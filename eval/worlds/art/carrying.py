@@ -14,6 +14,7 @@ from eval.worlds.art.tracks import (
     Array,
     ThingTrack,
     ramp,
+    side_of,
     span,
     spots,
 )
@@ -24,12 +25,12 @@ def carry(scene: Scene, acting: Acting) -> None:
     """Where the things are: held, in the air, in a container."""
     t = acting.times_s
     x_of, glass = spots(scene), {item.name: item.glass for item in scene.containers}
-    slots = _slots(scene)
+    slots, width = _slots(scene), scene.stages[0].width
     for number, item in enumerate(scene.things):
         x, y, size, tilt, held = np.zeros((5, len(t)))
         track = ThingTrack(x, y, size, tilt, held)
         acting.things[item.name] = track
-        hand = 1.0 if number % 2 == 0 else -1.0
+        hand = side_of(scene.stages[0]) * (1.0 if number % 2 == 0 else -1.0)
 
         def stay(first: int, place: str, track: ThingTrack = track, hand: float = hand, item_x: float = item.x,
                  name: str = item.name) -> None:  # fmt: skip
@@ -40,7 +41,7 @@ def carry(scene: Scene, acting: Acting) -> None:
             track.tilt[rest] = 0
             if place in acting.poses:
                 pose = acting.poses[place]
-                track.x[rest] = pose.x[rest] + hand * HOLD[0] * pose.size[rest]
+                track.x[rest] = _hold_x(pose, hand, width, rest)
                 track.y[rest] = pose.y[rest] + (HOLD[1] - pose.lift[rest] - pose.breath[rest]) * pose.size[rest]
                 track.size[rest] = RADIUS
                 track.held[rest] = pose.indoors[rest]
@@ -64,7 +65,7 @@ def carry(scene: Scene, acting: Acting) -> None:
             s = 1 - s if out else s
             pose = acting.poses[person]
             shift, small = slots.get((name, place), (0.0, 1.0))
-            hold_x = pose.x[part] + hand * HOLD[0] * pose.size[part]
+            hold_x = _hold_x(pose, hand, width, part)
             hold_y = pose.y[part] + (HOLD[1] - pose.breath[part]) * pose.size[part]
             over_x, over_y = x_of[place], BASE + box.MOUTH - 0.095
             across, down = ramp(s, 0.0, 0.4), ramp(s, 0.42, 0.68) ** 1.5
@@ -90,7 +91,7 @@ def carry(scene: Scene, acting: Acting) -> None:
                 if beat.container is not None:
                     pour(beat.walk_end_s, beat.end_s, beat.container, out=True, person=beat.person)
                 else:
-                    _lift(track, acting.poses[beat.person], t, beat, hand, item.x)
+                    _lift(track, acting.poses[beat.person], t, beat, hand, item.x, width)
             elif beat.kind == "move" and beat.thing == item.name and beat.container and beat.to_container:
                 stay(first, beat.person)
                 stay(last, beat.to_container)
@@ -98,6 +99,12 @@ def carry(scene: Scene, acting: Acting) -> None:
                 pour(beat.carry_end_s, beat.end_s, beat.to_container, out=False, person=beat.person)
             elif beat.kind == "open" and item.name in beat.found and beat.container is not None:
                 _show(track, t, beat, x_of[beat.container], beat.found.index(item.name))
+
+
+def _hold_x(pose: Pose, hand: float, width: float, part: slice) -> Array:
+    """Where a held thing is: beside the letter on the shirt, and within the picture."""
+    aside: Array = pose.x[part] + hand * HOLD[0] * pose.size[part]
+    return np.clip(aside, RADIUS + 0.05, width - RADIUS - 0.05)
 
 
 def _slots(scene: Scene) -> dict[tuple[str, str], tuple[float, float]]:
@@ -114,15 +121,15 @@ def _slots(scene: Scene) -> dict[tuple[str, str], tuple[float, float]]:
     for place, names in visits.items():
         for rank, name in enumerate(names):
             if len(names) > 1:
-                slots[name, place] = ((rank - (len(names) - 1) / 2) * 0.085 * 2 / len(names), 0.8)
+                slots[name, place] = ((rank - (len(names) - 1) / 2) * 0.1 * 2 / len(names), 0.8)
     return slots
 
 
-def _lift(track: ThingTrack, pose: Pose, t: Array, beat: Beat, hand: float, floor_x: float) -> None:
+def _lift(track: ThingTrack, pose: Pose, t: Array, beat: Beat, hand: float, floor_x: float, width: float) -> None:
     """A thing that is picked up from the floor."""
     part = span(t, beat.walk_end_s, beat.end_s)
     up = ramp(t[part], beat.walk_end_s + 0.4 * (beat.end_s - beat.walk_end_s), beat.end_s)
-    to_x = pose.x[part] + hand * HOLD[0] * pose.size[part]
+    to_x = _hold_x(pose, hand, width, part)
     to_y = pose.y[part] + (HOLD[1] - pose.breath[part]) * pose.size[part]
     track.x[part], track.y[part] = floor_x + (to_x - floor_x) * up, 0.85 + (to_y - 0.85) * up
     track.held[part] = 1

@@ -137,8 +137,8 @@ class Layout:
     width_min: float = 1.0
     width_max: float = 1.78
     container_gap: float = 0.28
-    container_margin: float = 0.15
-    person_gap: float = 0.23
+    container_margin: float = 0.16
+    person_gap: float = 0.25
     person_margin: float = 0.11
     door_width: float = 0.26
     door_margin: float = 0.16
@@ -146,7 +146,7 @@ class Layout:
     window_margin: float = 0.17
     door_window_gap: float = 0.32
     screen_width: float = 0.14
-    screen_margin: float = 0.3
+    screen_margin: float = 0.33
     screen_container_gap: float = 0.21
     screen_door_gap: float = 0.22
     nook_offset: float = 0.18

@@ -17,7 +17,7 @@ MOUTH = -0.185
 """Height of the rim: things go in and come out here."""
 REST = -0.078
 """Height of the middle of a thing that lies inside."""
-FIT = 0.8
+FIT = 0.9
 """How much smaller a thing inside is drawn, so that it fits."""
 LINE = 0.0065
 _AJAR = 0.3
@@ -56,30 +56,33 @@ def _body(pen: Pen, shape: str, fill: RGB, grow: float = 0.0, **options: object)
         pen.box(0, top / 2, half + grow, -top / 2 + grow, fill, radius=radius, fill2=low, **line)
 
 
-def behind(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool) -> None:
-    """What lies behind the contents: shadow, handle, the dark inside; for glass the silhouette and a pale pane."""
+def behind(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: float = 1.0) -> None:
+    """What lies behind the contents: shadow, handle, the dark inside; for glass the silhouette and a pale pane.
+
+    Lids turn about the end that `side` says, 1 is the right one.
+    """
     pen.ellipse(0, 0.002, 0.13, 0.02, (40, 30, 40), alpha=0.28, soft=0.018)
     if shape == "basket":
         pen.curve([(-0.098, -0.17), (0, -0.31), (0.098, -0.17)], 0.009, dark(fill, 0.3), line_width=LINE * 0.7)
     elif shape == "bucket":
         pen.curve([(-0.104, -0.16), (0, -0.285), (0.104, -0.16)], 0.0055, (120, 124, 132))
     elif shape == "pot":
-        for side in (-1, 1):
-            pen.ellipse(side * 0.118, -0.105, 0.022, 0.024, dark(fill, 0.3), line_width=LINE)
+        for end in (-1, 1):
+            pen.ellipse(end * 0.118, -0.105, 0.022, 0.024, dark(fill, 0.3), line_width=LINE)
     elif shape == "cupboard":
-        for side in (-1, 1):
-            pen.box(side * 0.078, -0.01, 0.014, 0.018, dark(fill, 0.45))
+        for end in (-1, 1):
+            pen.box(end * 0.078, -0.01, 0.014, 0.018, dark(fill, 0.45))
     if glass:
         _body(pen, shape, fill)
-        _body(pen, shape, (226, 240, 246), -0.0145)
+        _body(pen, shape, (204, 224, 234), -0.0145)
     rim, top = _RIM[shape], _TOP.get(shape, -0.178)
     if np.any(opening):
         # A lid that stands open is behind what comes out.
-        _lid(pen.at(0, 0, alpha=np.where(np.asarray(opening) > _AJAR, 1.0, 0.0)), shape, fill, opening, glass)
+        _lid(pen.at(0, 0, alpha=np.where(np.asarray(opening) > _AJAR, 1.0, 0.0)), shape, fill, opening, glass, side)
         pen.ellipse(0, top, rim, 0.021, (48, 34, 40), alpha=opening * (0.5 if glass else 1.0), line_width=LINE)
 
 
-def before(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool) -> None:
+def before(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: float = 1.0) -> None:
     """What lies before the contents: front, ornaments and lid; for glass a veil, highlights and lid."""
     if glass:
         _body(pen, shape, (255, 255, 255), -0.014, alpha=0.12)
@@ -90,7 +93,7 @@ def before(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool) -> Non
         _body(pen, shape, fill)
         _ornaments(pen, shape, fill)
     ajar = np.where(np.asarray(opening) > _AJAR, 0.0, 1.0) if np.any(opening) else 1.0
-    _lid(pen.at(0, 0, alpha=ajar), shape, fill, opening, glass)
+    _lid(pen.at(0, 0, alpha=ajar), shape, fill, opening, glass, side)
 
 
 def _ornaments(pen: Pen, shape: str, fill: RGB) -> None:
@@ -130,17 +133,17 @@ def _ornaments(pen: Pen, shape: str, fill: RGB) -> None:
             pen.ellipse(0, v, 0.01, 0.01, dark(fill, 0.5))
 
 
-def _lid(pen: Pen, shape: str, fill: RGB, opening: Num, glass: bool) -> None:
+def _lid(pen: Pen, shape: str, fill: RGB, opening: Num, glass: bool, side: float) -> None:
     """The lid, lifted and tilted as far as it is open."""
     veil: dict[str, float] = {"fill_alpha": 0.45} if glass else {}
     deep, light = dark(fill, 0.12), pale(fill, 0.18)
     if shape == "box":
         # Two flaps that swing up and outward.
-        for side in (-1, 1):
-            tip_u, tip_v = side * (0.006 + 0.15 * opening), -0.192 - 0.052 * opening * (2 - opening)
-            hinge = side * 0.112
+        for end in (-1, 1):
+            tip_u, tip_v = end * (0.006 + 0.15 * opening), -0.192 - 0.052 * opening * (2 - opening)
+            hinge = end * 0.112
             corners = [(hinge, -0.174), (hinge, -0.188), (tip_u, tip_v), (tip_u, tip_v + 0.014)]
-            pen.polygon(corners if side > 0 else corners[::-1], light, round=0.003, line_width=LINE, **veil)
+            pen.polygon(corners if end > 0 else corners[::-1], light, round=0.003, line_width=LINE, **veil)
         return
     if shape == "bag":
         half = 0.03 + 0.022 * opening
@@ -155,8 +158,8 @@ def _lid(pen: Pen, shape: str, fill: RGB, opening: Num, glass: bool) -> None:
         pen.limb(-0.045, -0.14, 0.045, -0.14, 0.0075, (236, 194, 90) if not glass else fill, line_width=LINE * 0.6)
         return
     rim, top = _RIM[shape], _TOP.get(shape, -0.178)
-    # The others turn about their right end.
-    lid = pen.at(rim, top, tilt=opening * 1.25)
+    # The others turn about one end.
+    lid = pen.at(0, 0, flip=side).at(rim, top, tilt=opening * 1.25)
     if shape == "basket":
         lid.ellipse(-rim, 0.004, 0.114, 0.04, light, line_width=LINE, cut=(0, -1, -0.008), **veil)
         lid.box(-rim, 0.006, 0.116, 0.0095, deep, radius=0.008, line_width=LINE)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from eval.worlds.art.colours import RGB, dark, pale
 from eval.worlds.art.pen import Pen
 
-LINE = 0.006
+LINE = 0.007
+COVERED_EARS = ("bob", "long", "bunches")
+"""Styles that hide the ears."""
 
 
 def hair_behind(pen: Pen, style: str, locks: RGB) -> None:
@@ -25,7 +27,7 @@ def hair_behind(pen: Pen, style: str, locks: RGB) -> None:
     elif style == "bunches":
         _bunches(pen, low)
     elif style == "bun":
-        pen.ellipse(0, -0.118, 0.046, 0.042, low, line_width=LINE)
+        pen.ellipse(0, -0.108, 0.046, 0.038, low, line_width=LINE)
     elif style == "spiky":
         _spikes(pen, low)
 

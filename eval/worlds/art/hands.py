@@ -37,9 +37,9 @@ def hands_of(scene: Scene, person: Person, acting: Acting) -> None:
         u, v = (track.x - pose.x) / pose.size, (track.y - pose.y) / pose.size
         near = (np.abs(u) < 0.16) & (np.abs(v - HOLD[1]) < 0.06) & (track.held > 0) & holds(scene, person, item.name, t)
         if near.any():
-            share = near.astype(float)
+            # One hand holds it from below; the other would hide the letter on the shirt.
             for side in (-1, 1):
-                _toward(hands[side], side, u + side * 0.058, v + 0.035, share, everything)
+                _toward(hands[side], side, u, v + 0.055, (near & (u * side >= 0)).astype(float), everything)
     x_of = spots(scene)
     for beat in beats_of(scene, person.name):
         jobs: list[tuple[float, float, str | None]] = []
@@ -65,7 +65,10 @@ def hands_of(scene: Scene, person: Person, acting: Acting) -> None:
             part = span(t, beat.walk_end_s, beat.end_s)
             share = pulse(t[part], beat.walk_end_s, beat.end_s, 0.3, 0.3) * 0.8
             rest = np.sin((t[part] - beat.start_s) * 5.0) * 0.015
-            _toward(hands[1], 1, 0.15 + rest, -0.2 + rest, share, part)
+            # The hand points to who is spoken to.
+            there = acting.poses[beat.other].x if beat.other in acting.poses else pose.x + 1.0
+            side = 1 if part.stop > part.start and float(np.mean((there - pose.x)[part])) >= 0 else -1
+            _toward(hands[side], side, side * (0.17 + rest), -0.22 + rest, share, part)
     for mood in scene.reactions:
         if mood.person == person.name and mood.feeling in ("joy", "surprise"):
             part = span(t, mood.start_s, mood.end_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.worlds.art.colours import INK, PAPER, RGB, dark, hair, mix, named, skin
-from eval.worlds.art.hair import hair_before, hair_behind, hair_from_behind
+from eval.worlds.art.hair import COVERED_EARS, hair_before, hair_behind, hair_from_behind
 from eval.worlds.art.letters import write
 from eval.worlds.art.pen import Num, Pen
 from eval.worlds.scene import Person
@@ -20,7 +20,9 @@ HEAD_V = -0.4
 """Height of the middle of the head."""
 MOUTH_V = -0.34
 SHOULDER = (0.07, -0.262)
-LINE = 0.006
+LINE = 0.007
+_TOPS = {"bun": 0.147, "curly": 0.138, "spiky": 0.142, "hat": 0.15, "bow": 0.138, "cap": 0.13}
+_TRUNK = [(-0.058, -0.29), (0.058, -0.29), (0.088, -0.1), (-0.088, -0.1)]
 _TROUSERS: tuple[RGB, ...] = ((74, 84, 112), (112, 92, 84), (86, 106, 92), (96, 84, 110), (120, 116, 104))
 _COSTUME: tuple[RGB, ...] = ((52, 150, 150), (150, 62, 84), (92, 104, 128), (222, 200, 160), (120, 140, 70))
 
@@ -86,6 +88,11 @@ class Pose:
     right: tuple[Num, Num] = (0.112, -0.13)
 
 
+def top_of(person: Person) -> float:
+    """How high she is with hair and hat, at size 1."""
+    return max(_TOPS.get(person.hair, 0.112), _TOPS.get(person.extra, 0.112)) - HEAD_V
+
+
 def draw_person(pen: Pen, person: Person, pose: Pose, palette: str) -> None:
     """Draws a person; the pen stands between the feet and has her size."""
     shirt = named(person.shirt, palette)
@@ -98,6 +105,10 @@ def draw_person(pen: Pen, person: Person, pose: Pose, palette: str) -> None:
     upper = figure.at(0, -pose.breath, tilt=pose.lean)
     head = upper.at(pose.head_u, HEAD_V + pose.head_v)
     front_head = head.at(0, 0, alpha=front)
+    # A pale rim, as if cut out of paper, sets her off from the wall and from those behind.
+    if np.any(pose.indoors * pen.alpha):
+        head.ellipse(0, -0.004, 0.124, 0.118, PAPER, alpha=0.6, soft=0.008)
+        upper.polygon(_TRUNK, PAPER, round=0.034, alpha=0.6, soft=0.008)
     hair_behind(front_head, person.hair, locks)
     for side in (-1, 1):
         step = np.sin(pose.phase) * pose.stride * side
@@ -105,8 +116,7 @@ def draw_person(pen: Pen, person: Person, pose: Pose, palette: str) -> None:
         foot = side * 0.036 + step * 0.034
         figure.limb(side * 0.034, -0.11, foot, -0.022 - raised, 0.024, legs, r1=0.02, line_width=LINE)
         figure.ellipse(foot + 0.008 * pose.face, -0.012 - raised, 0.034, 0.017, dark(legs, 0.5), line_width=LINE)
-    corners = [(-0.058, -0.29), (0.058, -0.29), (0.088, -0.1), (-0.088, -0.1)]
-    upper.polygon(corners, shirt, round=0.018, fill2=dark(shirt, 0.18), line_width=LINE)
+    upper.polygon(_TRUNK, shirt, round=0.018, fill2=dark(shirt, 0.18), line_width=LINE)
     light = 0.3 * shirt[0] + 0.6 * shirt[1] + 0.1 * shirt[2] > 150
     write(upper, person.name[:1], 0.012 * pose.face, -0.18, 0.085, 0.0085, INK if light else PAPER, alpha=front)
     for side, (hand_u, hand_v) in ((-1, pose.left), (1, pose.right)):
@@ -114,7 +124,7 @@ def draw_person(pen: Pen, person: Person, pose: Pose, palette: str) -> None:
     if person.extra == "scarf":
         upper.box(0, -0.293, 0.07, 0.02, costume, radius=0.02, line_width=LINE)
         upper.box(0.04, -0.245, 0.017, 0.04, costume, radius=0.008, line_width=LINE, alpha=front)
-    for side in (-1, 1):
+    for side in (-1, 1) if person.hair not in COVERED_EARS else ():
         head.ellipse(side * 0.1, 0.012, 0.022, 0.024, tone, line_width=LINE)
     head.ellipse(0, 0, 0.104, 0.098, tone, fill2=mix(tone, (214, 110, 90), 0.12), line_width=LINE)
     _face(front_head, person, pose, tone, locks)
@@ -164,16 +174,16 @@ def _face(pen: Pen, person: Person, pose: Pose, tone: RGB, locks: RGB) -> None:
     pen.ellipse(shift * 1.5, 0.026, 0.011, 0.009, mix(tone, (190, 80, 60), 0.3))
     mouth_v = MOUTH_V - HEAD_V
     wide = 0.026 * (1 - 0.35 * pose.mouth)
-    closed = np.where(np.asarray(pose.mouth) > 0.12, 0.0, 1.0) if isinstance(pose.mouth, np.ndarray) else 1.0
+    opened: Num = np.where(np.asarray(pose.mouth) > 0.12, 1.0, 0.0)
+    opened = opened if opened.ndim else float(opened)
     bend = 0.034 * pose.smile
     pen.curve(
         [(shift - wide, mouth_v - bend * 0.4), (shift, mouth_v + bend), (shift + wide, mouth_v - bend * 0.4)],
-        0.0054,
-        (130, 52, 54),
-        alpha=closed,
+        0.006,
+        (130, 52, 54) if sum(tone) > 400 else (66, 22, 28),
+        alpha=1.0 - opened,
     )
-    if isinstance(pose.mouth, np.ndarray):
-        opened = 1.0 - closed
+    if np.any(opened):
         pen.ellipse(
             shift, mouth_v + 0.004, wide, 0.006 + 0.021 * pose.mouth, (122, 34, 44), line_width=0.004, alpha=opened
         )
@@ -197,7 +207,7 @@ def _extra(head: Pen, front: Pen, extra: str, pose: Pose, costume: RGB) -> None:
         head.ellipse(0, -0.119, 0.013, 0.009, deep, line_width=LINE * 0.7)
         front.box(0.035 * pose.face, -0.079, 0.088, 0.015, deep, radius=0.014, line_width=LINE)
     elif extra == "hat":
-        head.box(0, -0.128, 0.068, 0.042, costume, radius=0.014, fill2=deep, line_width=LINE)
+        head.box(0, -0.115, 0.068, 0.034, costume, radius=0.014, fill2=deep, line_width=LINE)
         head.box(0, -0.1, 0.068, 0.011, deep)
         head.box(0, -0.084, 0.128, 0.0125, costume, radius=0.012, line_width=LINE)
     elif extra == "bow":

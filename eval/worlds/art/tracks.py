@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.worlds.art.pen import Num
 from eval.worlds.art.people import Pose
-from eval.worlds.scene import ROOM, YARD, Beat, Person, Scene
+from eval.worlds.scene import ROOM, YARD, Beat, Person, Scene, Stage
 
 Array = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ PEEK_Y = 0.482
 PEEK_SIZE = 0.8
 RADIUS = 0.072
 """Of a thing."""
-HOLD = (0.08, -0.172)
+HOLD = (0.1, -0.168)
 """Where a held thing is, in the holder's units; the second hand's is mirrored."""
 REACH = 0.24
 
@@ -60,6 +61,7 @@ class Acting:
         poses: By person.
         peeks: By person: how far she has risen at the window, 0 to 1.
         tags: By person: opacity of the name tag.
+        ranks: By person: who has more stands in front of who has less.
         things: By thing.
         opening: By container: 0 shut, 1 open.
         empty: By container: how far a look into it has come that found nothing, 0 to 1; 0 is none.
@@ -69,6 +71,7 @@ class Acting:
     poses: dict[str, Pose] = field(default_factory=dict)
     peeks: dict[str, Array] = field(default_factory=dict)
     tags: dict[str, Array] = field(default_factory=dict)
+    ranks: dict[str, Array] = field(default_factory=dict)
     things: dict[str, ThingTrack] = field(default_factory=dict)
     opening: dict[str, Array] = field(default_factory=dict)
     empty: dict[str, Array] = field(default_factory=dict)
@@ -84,6 +87,11 @@ def pulse(t: Array, start: float, end: float, rise_s: float = 0.25, fall_s: floa
     """Rises after `start`, has fallen at `end`."""
     short = max(1e-3, (end - start) / 2)
     return ramp(t, start, start + min(rise_s, short)) * (1 - ramp(t, end - min(fall_s, short), end))
+
+
+def side_of(stage: Stage) -> float:
+    """Which way a stage goes: 1, or -1 on its mirror image."""
+    return 1.0 if stage.door_x < stage.window_x else -1.0
 
 
 def stage_of(person: Person) -> str:
@@ -104,3 +112,9 @@ def beats_of(scene: Scene, name: str) -> list[Beat]:
 def spots(scene: Scene) -> dict[str, float]:
     """Where the containers stand."""
     return {item.name: item.x for item in scene.containers}
+
+
+def there(value: Num, seen: Num) -> Num:
+    """Opacity on this stage, or None where it is 0 all the time."""
+    shown = np.asarray(value) * seen
+    return shown if np.any(shown) else None
