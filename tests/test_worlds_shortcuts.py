@@ -7,7 +7,7 @@ import pytest
 from eval.worlds import shortcuts, splits
 from eval.worlds.bag_of_words import BagOfWords, Item
 from eval.worlds.clues import Film, films
-from eval.worlds.shortcuts import HELD, LEARNED, LIMIT, PARTIAL, STRATEGIES
+from eval.worlds.shortcuts import HELD, LEARNED, LIMIT, PARTS, STRATEGIES
 
 SETS = 150
 
@@ -27,7 +27,7 @@ def test_every_type_about_minds_is_asked_often_enough_to_judge(rows: dict[str, d
 
 
 def test_no_shortcut_is_more_than_five_points_from_chance(rows: dict[str, dict[str, shortcuts.Score]]) -> None:
-    assert set(LEARNED) | set(STRATEGIES) | set(PARTIAL) | {"chance"} == set(rows)
+    assert set(LEARNED) | set(STRATEGIES) | set(PARTS) | {"chance"} == set(rows)
     assert shortcuts.beyond(rows) == []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.worlds import plot, questions
 from eval.worlds.questions import Question
-from eval.worlds.scene import ROOM, Scene
+from eval.worlds.scene import ROOM, YARD, Scene
 from roles.minds import Minds, Value
 
 
@@ -21,6 +22,7 @@ class Film:
         length_s: Of the film.
         items: Its questions.
         marks: What is known without watching: length, people, cuts, frame rate.
+        events: What the believer does in the room and what others do, counted in no order; and whether there is glass.
         first: Where the thing was first.
         previous: Where it was before it was moved last.
         reality: Where it is.
@@ -35,6 +37,7 @@ class Film:
     length_s: float
     items: tuple[Question, ...]
     marks: tuple[str, ...]
+    events: tuple[str, ...]
     first: str | None
     previous: str | None
     reality: str | None
@@ -73,6 +76,7 @@ def film(seed: int, kind: str) -> Film:
             f"fps={scene.look.fps}",
             f"width={scene.stages[0].width:.2f}",
         ),
+        events=_counted(scene),
         first=values[0] if values else None,
         previous=values[-2] if len(values) > 1 else None,
         reality=values[-1] if values else None,
@@ -93,6 +97,15 @@ def films(seed: int, sets: int, workers: int = 1) -> list[Film]:
         return [film(*pair) for pair in wanted]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         return pool.starmap(film, wanted, chunksize=16)
+
+
+def _counted(scene: Scene) -> tuple[str, ...]:
+    counts: Counter[str] = Counter()
+    for event in scene.story.events:
+        if event.place != YARD and event.kind not in ("idle", "walk"):
+            counts[f"{'she' if event.actor == scene.cast.believer else 'other'}_{event.kind}"] += 1
+    glass = "glass" if scene.story.glass else "no_glass"
+    return (glass, *(f"{name}={count}" for name, count in sorted(counts.items())))
 
 
 def _path(scene: Scene) -> list[str]:

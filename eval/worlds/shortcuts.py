@@ -111,6 +111,10 @@ PARTIAL: Mapping[str, Callable[[Film, Question], Guess]] = {
         film, question, film.believed if question.type == "second_order" else None
     ),
 }
+BAG_OF_EVENTS = "bag of events, in no order"
+"""Learns from how often which events happen; it is told which option is where the thing is, was, and was first."""
+PARTS = (BAG_OF_EVENTS, *PARTIAL)
+"""Strategies that need part of what a mind takes, and may be as good as they are."""
 LEARNED = ("options alone", "bag of words: question, options", "blind video: words, length, people, cuts")
 
 
@@ -120,7 +124,22 @@ def _item(film: Film, question: Question, baseline: str) -> Item:
         context = (question.text,)
     if baseline == LEARNED[2]:
         context += film.marks
-    return Item(context, question.options, question.options.index(question.answer or ""))
+    if baseline == BAG_OF_EVENTS:
+        context = (f"type={question.type}", f"in_view={film.in_view}", *film.events)
+        return Item(context, tuple(_parts(film, option) for option in question.options), _right(question))
+    return Item(context, question.options, _right(question))
+
+
+def _right(question: Question) -> int:
+    return question.options.index(question.answer or "")
+
+
+def _parts(film: Film, option: str) -> str:
+    """What an option is to the story, in place of its name."""
+    name = _named(film, option)
+    parts = {"reality": film.reality, "previous": film.previous, "first": film.first, "said": film.said}
+    found = [part for part, place in parts.items() if name is not None and place == name]
+    return " ".join(found) or option
 
 
 def credits(train: Sequence[Film], test: Sequence[Film]) -> dict[str, list[tuple[int, str, float, int]]]:
@@ -128,7 +147,7 @@ def credits(train: Sequence[Film], test: Sequence[Film]) -> dict[str, list[tuple
     asked = [(film, question) for film in test for question in film.items if question.options]
     earned: dict[str, list[tuple[int, str, float, int]]] = {}
     shown = [(film, question) for film in train for question in film.items if question.options]
-    for baseline in LEARNED:
+    for baseline in (*LEARNED, BAG_OF_EVENTS):
         bag = BagOfWords()
         bag.fit([_item(film, question, baseline) for film, question in shown])
         chosen = [bag.choose(_item(film, question, baseline)) for film, question in asked]
@@ -187,7 +206,7 @@ def beyond(rows: Mapping[str, Mapping[str, Score]], limit: float = LIMIT) -> lis
     return [
         f"{name}: {kind} {score.right:.3f}, chance {rows['chance'][kind].right:.3f}"
         for name, scores in rows.items()
-        if name not in PARTIAL
+        if name not in PARTS
         for kind, score in scores.items()
         if kind in HELD and abs(score.right - rows["chance"][kind].right) > limit
     ]
@@ -250,8 +269,9 @@ def run(args: argparse.Namespace) -> int:
     shown.add_column("baseline")
     for kind in kinds:
         shown.add_column(f"{kind}\n{rows['chance'][kind].asked}", justify="right")
-    for name, scores in rows.items():
-        if name == next(iter(PARTIAL)):
+    for name in sorted(rows, key=lambda name: name in PARTS):
+        scores = rows[name]
+        if name == PARTS[0]:
             shown.add_section()
         shown.add_row(name, *(_cell(name, kind, scores[kind], rows["chance"][kind]) for kind in kinds))
     console.print(shown)
@@ -277,5 +297,5 @@ def vars_of(score: Score) -> dict[str, float]:
 
 def _cell(name: str, kind: str, score: Score, chance: Score) -> str:
     text = f"{100 * score.right:.1f} ({100 * score.sets:.0f})"
-    far = kind in HELD and name not in PARTIAL and abs(score.right - chance.right) > LIMIT
+    far = kind in HELD and name not in PARTS and abs(score.right - chance.right) > LIMIT
     return f"[red]{text}[/red]" if far else text
