@@ -136,8 +136,9 @@ def test_more_frames_than_events_fill_the_pauses_and_few_show_what_matters() -> 
     assert len({time_s for time_s, _ in many}) == 20
     assert "elsewhere" in [text for _, text in many]
     assert moments(scene, found, 3)[1][1] in (in_words(one) for one in scene.beats if one.kind in ("put", "move"))
-    assert "Sally leaves" not in [text for _, text in moments(scene, found, 5)]
-    assert "Sally leaves" in [text for _, text in moments(scene, found, 5, [Span(3.0, 5.0)])]  # it is evidence
+    assert "Sally leaves" in [text for _, text in moments(scene, found, 5)]  # the believer goes: that is the story
+    assert "Sally comes in" not in [text for _, text in moments(scene, found, 5)]
+    assert "Sally comes in" in [text for _, text in moments(scene, found, 6, [Span(16.9, 18.1)])]  # it is evidence
 
 
 def test_every_kind_of_beat_has_words() -> None:

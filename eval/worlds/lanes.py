@@ -254,7 +254,7 @@ def moments(scene: Scene, rows: list[Lane], count: int, evidence: Sequence[Span]
         times_s = sorted(time_s for time_s, _ in chosen)
         before_s, after_s = max(pairwise(times_s), key=lambda pair: pair[1] - pair[0])
         middle_s = (before_s + after_s) / 2
-        chosen.append((middle_s, "elsewhere" if _seen(scene, middle_s) == YARD else ""))
+        chosen.append((middle_s, "elsewhere" if _seen(scene, middle_s) == YARD else "a moment later"))
     return sorted(chosen)
 
 
@@ -263,6 +263,10 @@ def _weight(scene: Scene, beat: Beat, changes: bool, tells: bool) -> float:
     parts = (scene.cast.believer, scene.cast.mover, scene.cast.witness)
     if beat.kind == "idle" or _place(scene, beat) == YARD:
         return base - 3
+    # What sets this kind apart must be on the sheet: who notices, who tells, and that the believer goes.
+    telling = beat.kind in ("spot", "tell")
+    goes = beat.person == scene.cast.believer and beat.kind in ("leave", "look_away", "hide")
+    base += 3 * (telling or goes) * (beat.person in parts)
     return base + 2 * (beat.person in parts) + 2 * (beat.thing == scene.cast.thing) + 3 * changes + 5 * tells
 
 

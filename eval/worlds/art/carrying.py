@@ -121,7 +121,7 @@ def _slots(scene: Scene) -> dict[tuple[str, str], tuple[float, float]]:
     for place, names in visits.items():
         for rank, name in enumerate(names):
             if len(names) > 1:
-                slots[name, place] = ((rank - (len(names) - 1) / 2) * 0.1 * 2 / len(names), 0.8)
+                slots[name, place] = ((rank - (len(names) - 1) / 2) * 0.086 * 2 / len(names), 0.66)
     return slots
 
 

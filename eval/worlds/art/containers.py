@@ -74,7 +74,7 @@ def behind(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: 
             pen.box(end * 0.078, -0.01, 0.014, 0.018, dark(fill, 0.45))
     if glass:
         _body(pen, shape, fill)
-        _body(pen, shape, (204, 224, 234), -0.0145)
+        _body(pen, shape, (158, 190, 208), -0.0145)
     rim, top = _RIM[shape], _TOP.get(shape, -0.178)
     if np.any(opening):
         # A lid that stands open is behind what comes out.

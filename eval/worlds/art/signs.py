@@ -22,12 +22,18 @@ def plate(painter: Painter, scene: Scene, person: Person, stage: Stage, acting: 
     shown = acting.tags[person.name] * pose.indoors
     for peek in acting.peeks.values():
         shown = np.where((peek > 0) & (np.abs(pose.x - stage.window_x) < 0.35), 0.0, shown)
-    shown = there(shown, seen)
-    if shown is None:
-        return
     left, right, _ = _frame(scene)
     half = bubbles.tag_half(person.name)
     u = np.clip(pose.x, left + half, right - half)
+    for other in scene.people:  # two plates never run into one word: who stands behind gives way
+        if other.name != person.name and (other.place == YARD) == (person.place == YARD):
+            behind = acting.ranks[other.name] > acting.ranks[person.name]
+            near = np.abs(u - acting.poses[other.name].x) < half + bubbles.tag_half(other.name)
+            taken = acting.tags[other.name] * acting.poses[other.name].indoors > 0
+            shown = np.where(behind & near & taken, 0.0, shown)
+    shown = there(shown, seen)
+    if shown is None:
+        return
     v = FEET - top_of(person) * person.size - bubbles.TAG_HIGH - 0.006
     bubbles.name_tag(Pen(painter, u, v, 1, alpha=np.where(shown > 0, 1.0, 0.0)), person.name, shown)
 
