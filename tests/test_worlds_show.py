@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from eval.worlds.ink import time_code
-from eval.worlds.lanes import Lane, in_words, lanes, moments
+from eval.worlds.lanes import Lane, in_words, lanes
 from eval.worlds.scene import OUTSIDE, ROOM, WINDOW, YARD, Beat, Cast, Container, Person, Scene, Shot, Stage, Thing
 from eval.worlds.sheet import Asked, Frame, Sheet, draw, frame_width_px
+from eval.worlds.telling import moments
 from roles.minds import Event, Minds, Story
 from roles.types import Span
 

@@ -201,7 +201,7 @@ class Footing:
             if moved is None:
                 continue
             away = sum(abs(self.x[name] - goal) for name, goal in moved.items())
-            cost = 0.3 * abs(x - self.x[person]) + away + 2.0 * max(0.0, DOOR_ROOM - abs(x - self.stages[ROOM].door_x))
+            cost = 0.3 * abs(x - self.x[person]) + away + 8.0 * max(0.0, DOOR_ROOM - abs(x - self.stages[ROOM].door_x))
             if cost < least:
                 cost += self._blocked(person, x, moved, boxes)
             if cost < least:

@@ -27,6 +27,8 @@ YARD_S = (14.0, 19.0)
 """How short an interlude is at least, and how long they are on average."""
 SHOT_S = 2.5
 """No shot is shorter."""
+FIRST_SHOT_S = 6.0
+"""Nor the first: whose story it is has to be plain before it is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +202,10 @@ def _yard(film: Director, filler: Filler, end: float) -> None:
         # Nothing has happened in the room: the last interlude goes on.
         film.cuts.pop()
     else:
-        if film.now < since + SHOT_S:
-            idle(film, f"{filler.key}/hold", min(end, since + SHOT_S))
-            film.until(since + SHOT_S)
+        hold = since + (SHOT_S if film.cuts else FIRST_SHOT_S)
+        if film.now < hold:
+            idle(film, f"{filler.key}/hold", min(end, hold))
+            film.until(hold)
         if end - film.now < SHOT_S + 0.5:
             return
         film.cuts.append((film.now, YARD))

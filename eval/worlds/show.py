@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 def sheet_of(scene: Scene, minds: Minds, asked: list[Question], count: int = FRAMES) -> Sheet:
     """Everything that the contact sheet of a film shows."""
-    from eval.worlds.lanes import lanes, moments
+    from eval.worlds.lanes import lanes
     from eval.worlds.scene import YARD
     from eval.worlds.sheet import Asked, Frame, Sheet, frame_width_px
+    from eval.worlds.telling import moments
     from roles.types import Span
 
     rows = lanes(scene, minds)

@@ -42,7 +42,7 @@ def tells(pen: Pen, item: Thing | None, place: Container | None, palette: str) -
     pen.limb(-0.04, 0, -0.006, 0, 0.008, INK)
     pen.polygon([(-0.008, -0.024), (0.022, 0), (-0.008, 0.024)], INK, round=0.003)
     if place is not None:
-        icon(pen.at(0.113, 0.004, 0.066), place.shape, named(place.colour, palette), glass=place.glass)
+        icon(pen.at(0.108, 0.008, 0.057), place.shape, named(place.colour, palette), glass=place.glass)
 
 
 def wishes(pen: Pen, item: Thing | None, palette: str) -> None:

@@ -23,6 +23,7 @@ def plate(painter: Painter, scene: Scene, person: Person, stage: Stage, acting: 
     for peek in acting.peeks.values():
         shown = np.where((peek > 0) & (np.abs(pose.x - stage.window_x) < 0.35), 0.0, shown)
     left, right, _ = _frame(scene)
+    shown = np.where((pose.x > left) & (pose.x < right), shown, 0.0)  # not before she herself comes in
     half = bubbles.tag_half(person.name)
     u = np.clip(pose.x, left + half, right - half)
     for other in scene.people:  # two plates never run into one word: who stands behind gives way
