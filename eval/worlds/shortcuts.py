@@ -115,18 +115,27 @@ BAG_OF_EVENTS = "bag of events, in no order"
 """Learns from how often which events happen; it is told which option is where the thing is, was, and was first."""
 PARTS = (BAG_OF_EVENTS, *PARTIAL)
 """Strategies that need part of what a mind takes, and may be as good as they are."""
-LEARNED = ("options alone", "bag of words: question, options", "blind video: words, length, people, cuts")
+LEARNED = (
+    "options alone",
+    "bag of words: question, options",
+    "bag of words, options shuffled",
+    "blind video: words, length, people, cuts",
+)
 
 
 def _item(film: Film, question: Question, baseline: str) -> Item:
     context: tuple[str, ...] = ()
     if baseline != LEARNED[0]:
         context = (question.text,)
-    if baseline == LEARNED[2]:
+    if baseline == LEARNED[3]:
         context += film.marks
     if baseline == BAG_OF_EVENTS:
         context = (f"type={question.type}", f"in_view={film.in_view}", *film.events)
         return Item(context, tuple(_parts(film, option) for option in question.options), _right(question))
+    if baseline == LEARNED[2]:
+        order = list(range(len(question.options)))
+        random.Random(f"{film.seed}/{question.text}/shuffled").shuffle(order)  # noqa: S311 - no secret
+        return Item(context, tuple(question.options[k] for k in order), order.index(_right(question)))
     return Item(context, question.options, _right(question))
 
 
@@ -149,11 +158,13 @@ def credits(train: Sequence[Film], test: Sequence[Film]) -> dict[str, list[tuple
     shown = [(film, question) for film in train for question in film.items if question.options]
     for baseline in (*LEARNED, BAG_OF_EVENTS):
         bag = BagOfWords()
-        bag.fit([_item(film, question, baseline) for film, question in shown])
-        chosen = [bag.choose(_item(film, question, baseline)) for film, question in asked]
+        # Options are shuffled only after learning: what was learned of their places does not help then.
+        learned = LEARNED[1] if baseline == LEARNED[2] else baseline
+        bag.fit([_item(film, question, learned) for film, question in shown])
+        items = [_item(film, question, baseline) for film, question in asked]
         earned[baseline] = [
-            (film.seed, question.type, float(question.options[k] == question.answer), len(question.options))
-            for (film, question), k in zip(asked, chosen, strict=True)
+            (film.seed, question.type, float(bag.choose(item) == item.right), len(item.options))
+            for (film, question), item in zip(asked, items, strict=True)
         ]
     for name, strategy in {**STRATEGIES, **PARTIAL}.items():
         earned[name] = [

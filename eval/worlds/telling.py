@@ -47,8 +47,17 @@ def moments(scene: Scene, rows: list[Lane], count: int, evidence: Sequence[Span]
         times_s = sorted(time_s for time_s, _ in chosen)
         before_s, after_s = max(pairwise(times_s), key=lambda pair: pair[1] - pair[0])
         middle_s = (before_s + after_s) / 2
-        chosen.append((middle_s, "elsewhere" if _seen(scene, middle_s) == YARD else "a moment later"))
+        chosen.append((middle_s, _meanwhile(scene, middle_s)))
     return sorted(chosen)
+
+
+def _meanwhile(scene: Scene, time_s: float) -> str:
+    """What goes on at a time that no beat was chosen for."""
+    place = _seen(scene, time_s)
+    for beat in reversed(scene.beats):
+        if beat.start_s <= time_s < beat.end_s and beat.kind != "idle" and _place(scene, beat) == place:
+            return in_words(beat)
+    return "elsewhere" if place == YARD else "a moment later"
 
 
 def _weight(scene: Scene, beat: Beat, changes: bool, tells: bool) -> float:

@@ -60,9 +60,8 @@ def _lane(
 ) -> None:
     name_left = MARGIN_PX
     if lane.person in sheet.people:
-        dot = ink.shape(
-            14, 14, lambda big, side: big.ellipse((0, 0, side - 1, side - 1), sheet.people[lane.person or ""])
-        )
+        shirt = sheet.people[lane.person]
+        dot = ink.shape(14, 14, lambda big, side: big.ellipse((0, 0, side - 1, side - 1), shirt, ink.INK, 2))
         strip.paste(dot, (name_left, top + 6), dot)
         name_left += 20
     lines = ink.wrapped(lane.title, 14, MARGIN_PX + NAMES_PX - name_left - 8)[:2]
