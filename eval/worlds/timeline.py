@@ -59,7 +59,7 @@ def _lane(
     strip: Image.Image, pen: ImageDraw.ImageDraw, sheet: Sheet, lane: Lane, top: int, at: Callable[[float], int]
 ) -> None:
     name_left = MARGIN_PX
-    if lane.person in sheet.people:
+    if lane.person is not None and lane.person in sheet.people:
         shirt = sheet.people[lane.person]
         dot = ink.shape(14, 14, lambda big, side: big.ellipse((0, 0, side - 1, side - 1), shirt, ink.INK, 2))
         strip.paste(dot, (name_left, top + 6), dot)
