@@ -153,11 +153,12 @@ def _face(pen: Pen, person: Person, pose: Pose, tone: RGB, locks: RGB) -> None:
     if person.extra == "beard":
         pen.ellipse(shift * 0.5, 0.03, 0.094, 0.078, locks, line_width=LINE, cut=(0, 1, 0.03))
         pen.ellipse(shift, 0.03, 0.05, 0.022, tone)
-    open_eye = (1 - 0.9 * pose.blink) * (1 + 0.22 * pose.wide)
+    blink = pose.blink * (1.0 - np.clip(3.0 * pose.wide, 0.0, 1.0))  # nobody blinks in the moment of surprise
+    open_eye = (1 - 0.9 * blink) * (1 + 0.22 * pose.wide)
     for side in (-1, 1):
         u = shift + side * 0.041
         pen.ellipse(u, -0.004, 0.03 + 0.002 * pose.wide, 0.036 * open_eye, PAPER, line_width=0.0055)
-        awake = 1.0 - pose.blink
+        awake = 1.0 - blink
         pupil_u, pupil_v = u + 0.0125 * pose.gaze_u, -0.004 + 0.014 * pose.gaze_v
         pen.ellipse(pupil_u, pupil_v, 0.0178, 0.0205 * open_eye, INK, alpha=awake)
         pen.ellipse(pupil_u - 0.006, pupil_v - 0.007, 0.0058, 0.0058, PAPER, alpha=awake)
