@@ -8,6 +8,7 @@ exact: nothing is sampled, except for questions about times and reasons, which n
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import NoReturn, cast
 
@@ -86,7 +87,7 @@ def _ask(question: Question, minds: Minds) -> object:
         return _NO_ANSWER
 
 
-class _Stateless(Minds):
+class _Stateless(Minds, ABC):
     """Minds that answer only what a state holds, by looking each thing up."""
 
     def __init__(self, minds: Minds) -> None:
@@ -121,8 +122,9 @@ class _Stateless(Minds):
     def _timeline(self) -> list[Moment]:
         raise NeedsHistoryError
 
+    @abstractmethod
     def _answer(self, lookup: Lookup) -> Held | None:
-        raise NotImplementedError
+        """Return what a lookup finds."""
 
 
 class _Tracer(_Stateless):

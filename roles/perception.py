@@ -6,7 +6,7 @@ everything were as Anne takes it to be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from roles.story import SPOKEN, Event, Fact, Story, Value
@@ -58,51 +58,56 @@ class StagePerception:
 
     def views(self, who: str, fact: Fact, state: Mapping[Fact, Value], story: Story) -> bool:
         """See people in sight, what they hold, how they are turned, lids, what lies about, and into open containers."""
-        kind, about = fact[0], fact[1]
-        if kind == "in":
-            where = state.get(fact)
-            if where == who:
-                return True
-            if isinstance(where, str) and where in story.containers:
-                return self.looks_into(who, where, state, story)
-            return self.sees(who, self._place_of(where, state), state, story)
-        if kind == "at":
-            return about == who or self.sees(who, state.get(fact), state, story)
-        if kind == "turned":
-            return about == who or self.sees(who, state.get(("at", about)), state, story)
-        if kind == "open":
-            return self.sees(who, story.containers.get(about), state, story)
-        return False
+        if fact[0] == "in":
+            return self._sees_thing(who, fact, state, story, self.looks_into)
+        return self._sees_about(who, fact, state, story)
 
     def watches(self, who: str, fact: Fact, state: Mapping[Fact, Value], story: Story) -> bool:
         """Have an eye on the place where it is; on a wish, an ear."""
         kind, about = fact[0], fact[1]
         if kind == "in":
-            where = state.get(fact)
-            if where == who:
-                return True
-            if isinstance(where, str) and where in story.containers:
-                return self.sees(who, story.containers[where], state, story)
-            return self.sees(who, self._place_of(where, state), state, story)
-        if kind == "open":
-            return self.sees(who, story.containers.get(about), state, story)
-        if about == who:
+            return self._sees_thing(who, fact, state, story, self._sees_container)
+        if kind != "open" and about == who:
             return True
         if kind in SPOKEN:
             return self._within_earshot(who, state.get(("at", about)), state, story)
-        if kind == "at":
-            return self.sees(who, state.get(fact), state, story)
-        return kind == "turned" and self.sees(who, state.get(("at", about)), state, story)
+        return self._sees_about(who, fact, state, story)
 
     def looks_into(self, who: str, container: str, state: Mapping[Fact, Value], story: Story) -> bool:
         """See into glass and into what stands open, where the container itself is in sight."""
         if container not in story.glass and state.get(("open", container)) is not True:
             return False
-        return self.sees(who, story.containers.get(container), state, story)
+        return self._sees_container(who, container, state, story)
 
     def trusts(self, who: str, speaker: str, state: Mapping[Fact, Value]) -> bool:
         """Trust everybody of whom nothing else is known."""
         return state.get(("trusts", who, speaker)) is not False
+
+    def _sees_thing(
+        self,
+        who: str,
+        fact: Fact,
+        state: Mapping[Fact, Value],
+        story: Story,
+        sees_box: Callable[[str, str, Mapping[Fact, Value], Story], bool],
+    ) -> bool:
+        """See where a thing is: in her own hand always, in a container by `sees_box`, else by its holder or place."""
+        where = state.get(fact)
+        if where == who:
+            return True
+        if isinstance(where, str) and where in story.containers:
+            return sees_box(who, where, state, story)
+        return self.sees(who, self._place_of(where, state), state, story)
+
+    def _sees_about(self, who: str, fact: Fact, state: Mapping[Fact, Value], story: Story) -> bool:
+        """See where somebody is and how she is turned, always of herself, and whether a container is open."""
+        kind, about = fact[0], fact[1]
+        if kind in ("at", "turned"):
+            return about == who or self.sees(who, state.get(("at", about)), state, story)
+        return kind == "open" and self._sees_container(who, about, state, story)
+
+    def _sees_container(self, who: str, container: str, state: Mapping[Fact, Value], story: Story) -> bool:
+        return self.sees(who, story.containers.get(container), state, story)
 
     def _place_of(self, where: Value, state: Mapping[Fact, Value]) -> Value:
         """The place of a thing: its holder's, or the place itself where it lies about."""

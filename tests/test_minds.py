@@ -14,23 +14,12 @@ from hypothesis import strategies as st
 
 from roles.errors import DataError
 from roles.minds import Event, Fact, Minds, StagePerception, Story, Value, only, without
+from tests.minds_stage import EARSHOT, SIGHT
 
 PEOPLE = ("Ann", "Bob", "Cid")
 THINGS = ("ball", "car")
 CONTAINERS = ("basket", "box", "jar", "tin")
 PLACES = ("room", "nook", "window", "outside")
-SIGHT = {
-    "room": frozenset(("room",)),
-    "nook": frozenset(("nook",)),
-    "window": frozenset(("window", "room")),
-    "outside": frozenset(("outside", "window")),
-}
-EARSHOT = {
-    "room": frozenset(("room", "nook")),
-    "nook": frozenset(("room", "nook")),
-    "window": frozenset(("window", "outside")),
-    "outside": frozenset(("window", "outside")),
-}
 BALL: Fact = ("in", "ball")
 FEW = settings(
     max_examples=120,

@@ -9,20 +9,9 @@ from pathlib import Path
 import pytest
 
 from roles.minds import Event, Fact, Minds, Story, Value, only
+from tests.minds_stage import EARSHOT, SIGHT
 
 FOLDER = Path(__file__).parent / "data" / "minds"
-SIGHT = {
-    "room": frozenset(("room",)),
-    "nook": frozenset(("nook",)),
-    "window": frozenset(("window", "room")),
-    "outside": frozenset(("outside", "window")),
-}
-EARSHOT = {
-    "room": frozenset(("room", "nook")),
-    "nook": frozenset(("room", "nook")),
-    "window": frozenset(("window", "outside")),
-    "outside": frozenset(("window", "outside")),
-}
 GOES = {"leaves": "outside", "comes in": "room", "hides": "nook", "comes out": "room"}
 PLACES = {"floor": "room"}
 

@@ -16,13 +16,14 @@ import multiprocessing
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eval.worlds import splits
 from eval.worlds.bag_of_words import BagOfWords, Item
 from eval.worlds.clues import Film, films
 from eval.worlds.questions import Question
+from roles.examples import write_text
 from roles.spans import iou
 from roles.types import Span
 
@@ -294,16 +295,11 @@ def run(args: argparse.Namespace) -> int:
     console.print(moments)
     problems = beyond(rows)
     if args.out:
-        figures = {name: {k: vars_of(score) for k, score in scores.items()} for name, scores in rows.items()}
-        args.out.write_text(json.dumps({"table": figures, "moments": spans, "beyond": problems}, indent=1) + "\n")
+        figures = {name: {k: asdict(score) for k, score in scores.items()} for name, scores in rows.items()}
+        write_text(args.out, [json.dumps({"table": figures, "moments": spans, "beyond": problems}, indent=1)])
     for problem in problems:
         console.print(f"more than {100 * LIMIT:.0f} points from chance: {problem}", style="red")
     return 1 if problems else 0
-
-
-def vars_of(score: Score) -> dict[str, float]:
-    """A score as JSON."""
-    return {name: getattr(score, name) for name in Score.__dataclass_fields__}
 
 
 def _cell(name: str, kind: str, score: Score, chance: Score) -> str:
