@@ -3,13 +3,14 @@
     python -m adapters.convert --adapters checkpoints/VideoMind-2B --out converted --layout peft
 
 "peft" is what current PEFT and transformers load (`PeftModel.from_pretrained(base, "converted/grounder")`), "videomind"
-what VideoMind's own code loads. All roles, the grounder's head, the prompts and the tokenizer go along.
+what VideoMind's own code loads. All roles, the grounder's head, the prompts, the manner and the tokenizer go along.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def convert(
     from adapters.export import write_adapter
     from adapters.shared_files import CARD_FILE
     from adapters.staging import new_folder
-    from adapters.store import base_of, read_adapter_folder, resolve
+    from adapters.store import FILMS_FILE, base_of, read_adapter_folder, resolve
     from adapters.trained import read_trained
 
     if out.exists():
@@ -80,11 +81,14 @@ def convert(
                 layout=layout,
                 prompts=folder.prompts,
                 tokens_from=folder.folder if has_tokenizer else base,
+                manner=folder.manner,
                 card=card,
                 files=kept,
                 compact=compact,
             )
             lines.append(f"{role}: LoRA rank {adapter.rank}, {_vocabulary(made / role)}")
+        if (folder.folder / FILMS_FILE).is_file():
+            shutil.copyfile(folder.folder / FILMS_FILE, made / FILMS_FILE)
     return lines
 
 

@@ -78,6 +78,19 @@ class Generation:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Scores:
+    """How likely texts are.
+
+    Attributes:
+        log_probs: Of each text, the sum over its tokens, in float32.
+        seconds: "prefill", with the first text, and "decode", of the others.
+    """
+
+    log_probs: list[float]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
 class LanguageModel:
     """Drives a Qwen2-VL text model with embeddings and positions of our own.
 
@@ -125,6 +138,40 @@ class LanguageModel:
         out: Tensor = self._norm(states)
         self._before_norm = None
         return out
+
+    def score(
+        self, embeds: Tensor, positions: Tensor, vocabulary: Vocabulary, texts: Sequence[Sequence[int]]
+    ) -> Scores:
+        """How likely each text is to follow a prompt, which is read once.
+
+        Args:
+            embeds: The prompt, [L, H].
+            positions: Its positions, [3, L].
+            vocabulary: Embeds and scores the texts' tokens.
+            texts: Ids of each text, none empty, end token included.
+        """
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        started_s = time.perf_counter()
+        at = next_position(positions)
+        first = vocabulary.logits(self.normalise(self.forward(embeds[None], positions[:, None], cache)[0, -1]))
+        first = first.log_softmax(dim=-1)
+        scores = Scores([])
+        for text in texts:
+            check_deadline()
+            ids = torch.tensor(text, device=embeds.device)
+            found = first[ids[0]]
+            if len(text) > 1:
+                here = torch.arange(at, at + len(text) - 1, device=embeds.device).expand(3, 1, -1)
+                states = self.forward(vocabulary.embedded(ids[None, :-1]), here, cache)[0]
+                logits = vocabulary.logits(self.normalise(states)).log_softmax(dim=-1)
+                found = found + logits.gather(1, ids[1:, None]).sum()
+                cache.crop(1 - len(text))  # what this text added is taken off again
+            scores.log_probs.append(float(found))
+            scores.seconds.setdefault("prefill", time.perf_counter() - started_s)
+        scores.seconds["decode"] = time.perf_counter() - started_s - scores.seconds.get("prefill", 0.0)
+        return scores
 
     def generate(
         self,

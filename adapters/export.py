@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from adapters.shared_files import CARD_FILE, base_reference, share, write_index
+from adapters.shared_files import CARD_FILE, base_reference, keep_manner, share, write_index
 from adapters.staging import new_file, new_folder
 from adapters.store import (
     ADAPTER_CONFIG,
@@ -33,6 +33,7 @@ from adapters.tokenizer_files import tokens_with_new
 from adapters.trained import TrainedAdapter, is_tied_base
 from prompts import PromptBook
 from roles.errors import CheckpointError
+from roles.manner import Manner
 
 __all__ = ["LAYOUTS", "TrainedAdapter", "base_reference", "check_place", "tokens_with_new", "write_adapter"]
 
@@ -71,13 +72,15 @@ def write_adapter(
     layout: str,
     prompts: PromptBook,
     tokens_from: Path,
+    manner: Manner | None = None,
     card: str = "",
     files: Mapping[str, bytes | str] = MappingProxyType({}),
     compact: bool = True,
 ) -> Path:
     """Writes one role's adapter into a folder that may hold others.
 
-    What the roles share is written once: `config.json`, the prompts and the tokenizer. An older adapter of the role
+    What the roles share is written once: `config.json`, the prompts and the tokenizer; of the manner in which they are
+    asked, each role brings its own part. An older adapter of the role
     is replaced when the new one is whole and on the disk, and stays as it was if anything goes wrong.
 
     Args:
@@ -88,6 +91,7 @@ def write_adapter(
         layout: "peft" or "videomind".
         prompts: What the roles are asked with.
         tokens_from: A folder with the tokenizer; the new tokens are added where it lacks them.
+        manner: How the role is asked; None leaves unsaid what is unsaid.
         card: The role's model card, in Markdown; none where empty.
         files: Further files of the role's folder, by name.
         compact: In the layout "peft", keep rows alone where full copies depart from the base only in the new tokens.
@@ -128,6 +132,8 @@ def write_adapter(
         with new_file(out / HEAD_FILE) as file:
             _save(head, file)
             _write_role(place, _tensors(adapter, layout), content)
+    if manner is not None:
+        keep_manner(out, adapter.role, manner, base)
     write_index(out, reference)
     return place
 

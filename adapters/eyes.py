@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,11 +58,19 @@ class Eyes:
         tower: The vision tower of a Qwen2-VL model.
         pixel_mean: Per channel, of values in 0..1.
         pixel_std: Likewise.
+        look: Is shown the frames of each clip that is encoded, uint8 [n, 3, height, width], and their video.
     """
 
-    def __init__(self, tower: Any, pixel_mean: Sequence[float], pixel_std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        tower: Any,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        look: Callable[[Video, Tensor], None] | None = None,
+    ) -> None:
         self._tower = tower
         self._mean, self._std = torch.tensor(pixel_mean), torch.tensor(pixel_std)
+        self._look = look
         self._files: dict[str, VideoFile] = {}
         self._frames: dict[_Size, dict[int, Tensor]] = {}
         self._prepared_s = 0.0
@@ -114,6 +122,8 @@ class Eyes:
             # A role's frames are seldom asked for after the next role's: one set at a time bounds memory.
             self._keep_frames_of([size])
         frames = self._read(indices, size)
+        if self._look is not None:
+            self._look(file.video, frames)
         decoded_s = time.perf_counter()
         features = encode(self._tower, frames, self._mean, self._std)
         if features.is_cuda:

@@ -37,6 +37,7 @@ def lay_out(
     marked_norm: tuple[float, float] | None = None,
     reply_start: str = "",
     reply_ids: Sequence[int] = (),
+    aligned: bool = False,
 ) -> Layout:
     """Lays out a chat around a clip.
 
@@ -47,12 +48,13 @@ def lay_out(
         marked_norm: Ends of the candidate to enclose between segment tokens, as fractions of the clip.
         reply_start: Text that opens the model's turn.
         reply_ids: What the model is taught to write after that.
+        aligned: Whether segment tokens leave the positions of all others as they are; see `position_ids`.
     """
     chat = tokens.chat(prompt, reply_start)
     start, count = len(chat.head), grid[0] * grid[1] * grid[2]
     video = [tokens.id(VIDEO)] * count
     visual = list(range(start, start + count))
-    first_mark = 0
+    first_mark = second_mark = 0
     if marked_norm is not None:
         per_patch = grid[1] * grid[2]
         first_mark, second_mark = (round(norm * grid[0]) * per_patch for norm in marked_norm)
@@ -66,5 +68,5 @@ def lay_out(
         ]
         visual = [at + (at >= start + first_mark) + (at >= start + second_mark) for at in visual]
     ids = [*chat.head, *video, *chat.tail, *reply_ids]
-    positions = position_ids(len(ids), start, grid, marked_norm is not None, first_mark)
+    positions = position_ids(len(ids), start, grid, marked_norm is not None, first_mark, second_mark, aligned)
     return Layout(torch.tensor(ids), torch.tensor(visual), positions, grid)

@@ -11,10 +11,20 @@ import torch
 from torch import Tensor
 
 
-def position_ids(length: int, video_start: int, grid: tuple[int, int, int], marked: bool, first_mark: int) -> Tensor:
+def position_ids(
+    length: int,
+    video_start: int,
+    grid: tuple[int, int, int],
+    marked: bool,
+    first_mark: int,
+    second_mark: int = 0,
+    aligned: bool = False,
+) -> Tensor:
     """Positions of a prefill.
 
-    The verifier's two segment tokens are numbered as its released adapters were trained: the video is taken for an
+    The verifier's two segment tokens are numbered in one of two ways. Aligned, all other tokens keep the numbers that
+    they have without marks, and a segment token has the number of the temporal patch before which it stands, three
+    times. Otherwise they are numbered as its released adapters were trained: the video is taken for an
     unbroken block of T*H*W tokens that begins right after the vision-start token. (a) A segment token in that very
     place hides the block, and the whole sequence is numbered as text. (b) Otherwise the block swallows the segment
     tokens, the video tokens behind them shift, and the last one or two of them are numbered as text.
@@ -25,15 +35,27 @@ def position_ids(length: int, video_start: int, grid: tuple[int, int, int], mark
         grid: Temporal patches, and rows and columns of visual tokens (after merging).
         marked: Whether segment tokens were inserted.
         first_mark: Visual tokens before the first segment token; ignored unless `marked`.
+        second_mark: Visual tokens before the second one; ignored unless `marked` and `aligned`.
+        aligned: Which of the two ways.
 
     Returns:
         Time, row and column, [3, length], int64.
 
     Source: transformers 4.45's routine, as recorded in the parity data.
     """
+    frames, rows, columns = grid
+    if marked and aligned:
+        plain = position_ids(length - 2, video_start, grid, marked=False, first_mark=0)
+        pieces, before = [], 0
+        for mark in (first_mark, second_mark):
+            pieces += [
+                plain[:, before : video_start + mark],
+                torch.full((3, 1), video_start + mark // (rows * columns)),
+            ]
+            before = video_start + mark
+        return torch.cat((*pieces, plain[:, before:]), dim=1)
     if marked and first_mark == 0:
         return torch.arange(length).expand(3, -1)
-    frames, rows, columns = grid
     block = torch.cartesian_prod(torch.arange(frames), torch.arange(rows), torch.arange(columns)).T + video_start
     after = video_start + max(grid)
     rest = length - video_start - block.shape[1]

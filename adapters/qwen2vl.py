@@ -1,4 +1,4 @@
-"""One Qwen2-VL base with an adapter per role: the verbs write, point and judge over clips of watched videos."""
+"""One Qwen2-VL base with an adapter per role: the verbs write, point, judge and choose over clips of watched videos."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.decode import Generation, LanguageModel, Vocabulary
 from adapters.eyes import CLIP_MEAN, CLIP_STD, Eyes
+from adapters.familiar import FilmDetector
 from adapters.frames import VideoFile
 from adapters.heads.timestamp import TimestampHead, suppress
 from adapters.layout import Layout, lay_out
@@ -29,11 +30,21 @@ from adapters.loading import (
     load_head,
 )
 from adapters.memory import peak_memory_bytes, reset_peak_memory
-from adapters.store import AdapterFolder, base_of, read_adapter_folder, read_normalisation, read_stop_ids, resolve
+from adapters.store import (
+    FILMS_FILE,
+    AdapterFolder,
+    base_of,
+    manner_of,
+    read_adapter_folder,
+    read_normalisation,
+    read_stop_ids,
+    resolve,
+)
 from adapters.tokens import END, END_OF_TEXT, REG, Tokens
-from prompts import PromptBook, own_prompts
+from prompts import Part, PromptBook, own_prompts
 from roles.errors import CheckpointError, StepError
-from roles.types import Clip, Judgement, Pointing, Reply, Request, Usage, Video
+from roles.manner import Manner
+from roles.types import Choosing, Clip, FilmCheck, Judgement, Pointing, Reply, Request, Usage, Video
 
 JUDGE_BATCH_TOKENS = 1 << 15
 """Tokens, padding included, that go through one batched prefill on a GPU."""
@@ -56,6 +67,7 @@ class Qwen2VL:
         stop_ids: Sequence[int],
         pixel_mean: Sequence[float] = CLIP_MEAN,
         pixel_std: Sequence[float] = CLIP_STD,
+        manner: Manner | None = None,
     ) -> None:
         self.tokens = tokens
         self.placement = placement
@@ -64,15 +76,18 @@ class Qwen2VL:
         """Token ids that a role must write, for measurements on random weights."""
         self._model = model
         self._prompts = prompts
+        self._manner = manner or Manner()
         self._base_vocabulary = base_vocabulary(model)
         self._language_model = LanguageModel(model.model.language_model)
         self._stop_ids = frozenset(stop_ids)
-        self._eyes = Eyes(model.model.visual, pixel_mean, pixel_std)
+        self._eyes = Eyes(model.model.visual, pixel_mean, pixel_std, self._judge_film)
         self._lora_layers: dict[int, Any] = {}
         self._roles: dict[str, Vocabulary] = {}
         self._head: TimestampHead | None = None
         self._lock = threading.RLock()
         self._sources: dict[str, str] = {}
+        self._detector: FilmDetector | None = None
+        self._films: dict[str, FilmCheck] = {}
 
     @classmethod
     def load(
@@ -121,8 +136,10 @@ class Qwen2VL:
             read_stop_ids(base, [tokens.id(END), tokens.id(END_OF_TEXT)]),
             mean,
             std,
+            manner_of(folder, base),
         )
         loaded._sources["model"] = model
+        loaded._detector = _film_detector([*([folder.folder] if folder is not None else []), base])
         if folder is not None:
             loaded._sources["adapters"] = str(adapters)
             loaded._add_adapters(folder, tell)
@@ -163,6 +180,11 @@ class Qwen2VL:
         """The checkpoint's templates."""
         return self._prompts
 
+    @property
+    def manner(self) -> Manner:
+        """How the checkpoint wants to be asked."""
+        return self._manner
+
     def has(self, role: str) -> bool:
         """Whether the checkpoint holds an adapter for the role."""
         return role in self._roles
@@ -189,6 +211,8 @@ class Qwen2VL:
             **self._sources,
             "roles": sorted(self._roles),
             "prompts": self._prompts.source,
+            "manner": self._manner.to_json(),
+            "knows_films": self._detector is not None,
             "device": str(self.placement.device),
             "device_name": (
                 torch.cuda.get_device_name(self.placement.device) if self.placement.device.type == "cuda" else "cpu"
@@ -215,6 +239,7 @@ class Qwen2VL:
     def watch(self, file: VideoFile) -> Video:
         """Makes an opened video known, so that clips of it can be asked about."""
         with self._lock:
+            self._films.pop(file.video.path, None)
             self._eyes.watch(file)
         return file.video
 
@@ -225,7 +250,15 @@ class Qwen2VL:
     def forget(self, video: Video) -> None:
         """Drops everything kept of a video; the file itself stays open."""
         with self._lock:
+            self._films.pop(video.path, None)
             self._eyes.forget(video)
+
+    def film(self, video: Video) -> FilmCheck | None:
+        """Whether a video is of the kind that the checkpoint was trained on, by the first clip of it that was seen.
+
+        None where the checkpoint knows no kind, or where nothing of the video has been seen yet.
+        """
+        return self._films.get(video.path)
 
     def prepare(self, clips: Sequence[Clip]) -> None:
         """Decodes the frames of several clips in one pass; the next calls about them find their frames ready."""
@@ -289,6 +322,24 @@ class Qwen2VL:
                 batch.append(item)
             return out + self._verdicts(batch, adapter)
 
+    def choose(self, request: Request, texts: Sequence[str]) -> Choosing:
+        """How likely each text is as the whole reply: one prefill, then each text on what was kept of it.
+
+        Raises:
+            ValueError: There are no texts.
+        """
+        if not texts:
+            raise ValueError("no texts to choose among; expected at least one")
+        # Read apart from the prompt, as the replies are that an adapter learns from.
+        replies = [[*self.tokens.encode([Part(text, trusted=False)]), self.tokens.id(END)] for text in texts]
+        with self._working(request.role) as adapter:
+            embeds, layout, usage = self._embed(replace(request, max_new_tokens=max(map(len, replies))))
+            scores = self._language_model.score(
+                embeds, layout.positions.to(embeds.device), self._vocabulary(adapter), replies
+            )
+        usage = replace(usage, output_tokens=sum(map(len, replies)), seconds={**usage.seconds, **scores.seconds})
+        return Choosing(tuple(scores.log_probs), usage)
+
     # Inside
 
     @contextmanager
@@ -308,6 +359,12 @@ class Qwen2VL:
                     f"out of memory on {self.placement.device} in the {role}; try a part of the video (--start, "
                     "--end), a half-precision --dtype or a GPU with more memory"
                 ) from error
+
+    def _judge_film(self, video: Video, frames: Tensor) -> None:
+        """Looks once at each video, at the first frames of it that any role sees, uint8 [n, 3, height, width]."""
+        if self._detector is not None and video.path not in self._films:
+            found = self._detector.judge(frames)
+            self._films[video.path] = FilmCheck(found.score, found.limit, found.strange)
 
     def _vocabulary(self, adapter: str | None) -> Vocabulary:
         return self._roles[adapter] if adapter is not None else self._base_vocabulary
@@ -330,7 +387,14 @@ class Qwen2VL:
         """A request's embeddings, [L, H], with its layout and what it took so far."""
         adapter = request.role if request.role in self._roles else None
         sight = self._eyes.see(request.clip)
-        layout = lay_out(self.tokens, request.prompt, sight.grid, request.clip.marked_norm, request.reply_start)
+        layout = lay_out(
+            self.tokens,
+            request.prompt,
+            sight.grid,
+            request.clip.marked_norm,
+            request.reply_start,
+            aligned=self._manner.marks == "aligned",
+        )
         limit = self._model.config.get_text_config().max_position_embeddings
         if layout.ids.shape[0] + request.max_new_tokens > limit:
             raise StepError(
@@ -375,6 +439,18 @@ def _steady_attention(device: torch.device) -> AbstractContextManager[None]:
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     chosen: AbstractContextManager[None] = sdpa_kernel(kernels)
     return chosen
+
+
+def _film_detector(folders: Sequence[Path]) -> FilmDetector | None:
+    """What the first of some folders that knows its kind of film knows it by; None where none does.
+
+    Raises:
+        CheckpointError: It is broken.
+    """
+    path = next((folder / FILMS_FILE for folder in folders if (folder / FILMS_FILE).is_file()), None)
+    if path is None:
+        return None
+    return FilmDetector.load(path)
 
 
 def _has_tokenizer(folder: Path) -> bool:

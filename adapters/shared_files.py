@@ -17,6 +17,7 @@ from adapters.tokenizer_files import same_tokenizer, tokens_with_new
 from adapters.tokens import NEW_TOKENS, Tokens
 from prompts import FILE_KEYS, ROLES, PromptBook, PromptError, read_prompt_file
 from roles.errors import CheckpointError
+from roles.manner import MANNER_FILE, Manner, read_manner
 
 OWN_MODEL_TYPE = "mindreel_adapters"
 CARD_FILE = "README.md"
@@ -28,6 +29,8 @@ _ELSEWHERE = "roles that work together share it; name another folder"
 def base_reference(base_name: str, out: Path) -> str:
     """How a folder of adapters names its base: hub ids and absolute paths as they are, others relative to the folder.
 
+    A base inside the folder is always named relative to it, so that the two can be moved together.
+
     Args:
         base_name: What the base is called from where the program runs.
         out: The adapters folder.
@@ -36,7 +39,8 @@ def base_reference(base_name: str, out: Path) -> str:
         path = Path(base_name).expanduser()
     except RuntimeError:  # ~somebody who is not known here
         return base_name
-    if path.is_absolute() or not path.is_dir():
+    inside = path.is_dir() and path.resolve().is_relative_to(out.resolve())
+    if not inside and (path.is_absolute() or not path.is_dir()):
         return str(path) if path.is_absolute() else base_name
     return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
 
@@ -93,6 +97,31 @@ def share(
             if not (out / file.name).exists():
                 publish(file, out / file.name)
     return tuple(ids.values())
+
+
+def keep_manner(out: Path, role: str, manner: Manner, base: Path) -> None:
+    """Says in a folder how its roles are asked, one more of which has just been written.
+
+    The first role brings the whole manner, later ones what belongs to them. Nothing is written where neither the folder
+    nor its base says anything and the roles are asked as VideoMind's are.
+
+    Args:
+        out: The adapters folder.
+        role: Who was written.
+        manner: How it is asked.
+        base: The base's folder.
+
+    Raises:
+        CheckpointError: What is said there is broken, or it cannot be written.
+    """
+    there, from_base = read_manner(out), read_manner(base)
+    others = any((out / other).is_dir() for other in ROLES if other != role)
+    before = there or (from_base or Manner() if others else manner)
+    whole = before.with_role(role, manner)
+    if whole == there or (there is None and from_base is None and whole == Manner()):
+        return
+    with new_file(out / MANNER_FILE) as file:
+        file.write_text(_as_json(whole.to_json()), encoding="utf-8")
 
 
 def write_index(out: Path, reference: str) -> None:

@@ -20,11 +20,14 @@ from torch import Tensor
 
 from prompts import ROLES, PromptBook, PromptError, own_prompts, read_prompt_file
 from roles.errors import CheckpointError
+from roles.manner import Manner, read_manner
 
 HEAD_FILE = "pytorch_model.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 PROMPTS_FILE = "prompts.json"
+FILMS_FILE = "films.safetensors"
+"""What tells a checkpoint's kind of film from others, where it knows one kind only (`adapters.familiar`)."""
 VIDEOMIND_MODEL_TYPE = "agent_qwen2_vl"
 EMBED, HEAD = "model.language_model.embed_tokens.weight", "lm_head.weight"
 EMBED_ROWS = "model.language_model.embed_tokens.token_adapter.trainable_tokens_delta"
@@ -84,6 +87,7 @@ class AdapterFolder:
         roles: The adapters found.
         head: The grounder's head file; None without a grounder.
         prompts: The templates it was trained with.
+        manner: How it wants to be asked; None where it does not say, which leaves that to the base.
     """
 
     folder: Path
@@ -91,6 +95,7 @@ class AdapterFolder:
     roles: Mapping[str, AdapterFiles]
     head: Path | None
     prompts: PromptBook
+    manner: Manner | None = None
 
 
 def resolve(name: str, what: str) -> Path:
@@ -275,7 +280,17 @@ def read_adapter_folder(name: str, own_wording: bool = False) -> AdapterFolder:
         head = next((place for place in places if place.is_file()), None)
         if head is None:
             raise CheckpointError(f"{folder}: the grounder's head {HEAD_FILE} is missing")
-    return AdapterFolder(folder, config, roles, head, _read_prompts(folder, config, own_wording))
+    return AdapterFolder(folder, config, roles, head, _read_prompts(folder, config, own_wording), read_manner(folder))
+
+
+def manner_of(adapters: AdapterFolder | None, base: Path) -> Manner:
+    """How a checkpoint wants to be asked: as its adapters say, else as its base says, else as VideoMind's are.
+
+    Raises:
+        CheckpointError: What says so is broken.
+    """
+    said = adapters.manner if adapters is not None else None
+    return said or read_manner(base) or Manner()
 
 
 def read_stop_ids(base: Path, default: Sequence[int]) -> list[int]:

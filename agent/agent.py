@@ -18,11 +18,12 @@ from agent.recorder import TraceWriter
 from agent.result import Result
 from agent.settings import Settings
 from agent.steps import Asking
+from agent.strange import remark
 from agent.trace import Step
 from roles.backbone import Backbone
 from roles.errors import GraphError, InputError
 from roles.subtitles import Line
-from roles.types import Answer, Moment, Plan, RoleCall, Span, Video
+from roles.types import Answer, FilmCheck, Moment, Plan, RoleCall, Span, Video
 
 ORDER = ("planner", "grounder", "verifier", "answerer")
 
@@ -108,10 +109,12 @@ class Agent:
         length_s = video.duration_s if duration_s is None else duration_s
         ends = (None, None) if span is None else (span.start_s, span.end_s)
         inside, cut = part_of(length_s, *ends)
+        manner = self.settings.over(self.backbone.manner)
         given, graph = self._given(plan)
         asking = Asking(
             backbone=self.backbone,
             settings=self.settings,
+            manner=manner,
             video=video,
             question=question,
             options=tuple(options),
@@ -121,7 +124,7 @@ class Agent:
             given=given,
         )
         if self.trace is not None:
-            self.trace.question_begin(video, question, options, inside)
+            self.trace.question_begin(video, question, options, inside, manner)
         run = Run()
         try:
             chosen = self._walk(asking, graph, run)
@@ -140,9 +143,12 @@ class Agent:
         if run.error is not None:
             error_text = f"{failed.call.role} failed: {one_line(run.error)}" if failed else one_line(run.error)
         outside = notes() if callable(notes) else notes
-        said_notes = (*outside, *cut, *(note for step in steps for note in step.notes))
+        film = self.backbone.film(video)
+        warning = remark(film)
+        warnings = () if warning is None else (warning,)
+        said_notes = (*outside, *warnings, *cut, *(note for step in steps for note in step.notes))
         clip = self._clip(steps)
-        self._close(answer, clip, error_text, said_notes, began)
+        self._close(answer, clip, error_text, said_notes, began, film)
         return Result(
             question=question,
             video=replace(video, duration_s=length_s),
@@ -157,6 +163,7 @@ class Agent:
             error=error_text,
             notes=said_notes,
             failure=run.error,
+            film=film,
         )
 
     def _walk(self, asking: Asking, graph: nx.DiGraph[str] | None, run: Run) -> Plan:
@@ -211,10 +218,18 @@ class Agent:
         clips = [s.requests[0]["span"] for s in steps if s.requests and self.kinds[s.call.role].gives == "answer"]
         return span_from(clips[-1]) if clips else None
 
-    def _close(self, answer: Answer, clip: Span | None, error: str | None, notes: Sequence[str], began: float) -> None:
+    def _close(
+        self,
+        answer: Answer,
+        clip: Span | None,
+        error: str | None,
+        notes: Sequence[str],
+        began: float,
+        film: FilmCheck | None = None,
+    ) -> None:
         if self.trace is not None:
             elapsed_s = time.perf_counter() - began
-            self.trace.question_end(answer, clip=clip, error=error, notes=notes, elapsed_s=elapsed_s)
+            self.trace.question_end(answer, clip=clip, error=error, notes=notes, elapsed_s=elapsed_s, film=film)
 
 
 def _in_order(steps: Sequence[Step]) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.agent import Agent
 from agent.checks import check_order, part_of
@@ -21,6 +21,8 @@ from roles.errors import CheckpointError, InputError
 from roles.subtitles import Line
 from roles.types import Video
 
+DEFAULT_NOTE = "no model was named: the small default model answers, which has seen generated films only"
+
 
 def _silent(message: str) -> None:
     """Says nothing."""
@@ -32,7 +34,8 @@ class SessionOptions:
 
     Attributes:
         video: A file, or a folder of frames.
-        model: The base: a folder or hub id; None takes the one that the adapters name.
+        model: The base: a folder or hub id; None takes the one that the adapters name. With neither, the default
+            model that ships with the package answers.
         adapters: A folder or hub id in VideoMind's layout; None is the base alone.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dtype: "auto", "float32", "bfloat16" or "float16".
@@ -100,6 +103,34 @@ class Session:
         return {**self.agent.backbone.describe(), "load_s": round(self.load_s, 2)}
 
 
+def with_model(options: SessionOptions) -> SessionOptions:
+    """The options with the default model in them where they name none.
+
+    Raises:
+        CheckpointError: They name none, and the default is not there.
+    """
+    if options.model is not None or options.adapters is not None:
+        return options
+    model, adapters = default_model()
+    return replace(options, model=model, adapters=adapters)
+
+
+def default_model() -> tuple[str, str]:
+    """Folders of the default model: (base, adapters).
+
+    Raises:
+        CheckpointError: It is not there.
+    """
+    from adapters import embedded
+
+    if not embedded.present():
+        raise CheckpointError(
+            "no model is named; give --adapters FOLDER, --model FOLDER, or both "
+            f"(there is no default model in {embedded.FOLDER}; {embedded.MAKE} makes it)"
+        )
+    return str(embedded.base()), str(embedded.FOLDER)
+
+
 @contextmanager
 def open_session(
     options: SessionOptions, *, progress: Observer | None = None, say: Callable[[str], None] = _silent
@@ -117,8 +148,9 @@ def open_session(
     Raises:
         InputError: The video, the checkpoint or the trace cannot be used.
     """
-    if options.model is None and options.adapters is None:
-        raise CheckpointError("no model is named; give --adapters FOLDER, --model FOLDER, or both")
+    chosen = with_model(options)
+    remarks = () if chosen is options else (DEFAULT_NOTE,)
+    options = chosen
     check_order(options.start_s, options.end_s)
     from adapters.frames import fingerprint, open_video
 
@@ -144,7 +176,7 @@ def open_session(
             load_s = time.perf_counter() - began
             video = model.watch(file)
             agent = Agent(model, options.settings, trace=trace, progress=progress)
-            yield Session(agent, video, trace, lambda: (*file.notes, *model.notes), options, load_s)
+            yield Session(agent, video, trace, lambda: (*remarks, *file.notes, *model.notes), options, load_s)
             model.forget(video)
         except InputError as error:
             trace.close(one_line(error), keep_unasked=False)

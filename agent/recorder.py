@@ -22,7 +22,8 @@ from agent.errors import one_line
 from agent.trace import FORMAT_NAME, FORMAT_VERSION, OPENING, Step
 from agent.versions import git_sha, package_versions
 from roles.errors import TraceError
-from roles.types import Answer, Plan, RoleCall, Span, Video
+from roles.manner import Manner
+from roles.types import Answer, FilmCheck, Plan, RoleCall, Span, Video
 
 
 def _warn(message: str) -> None:
@@ -131,10 +132,13 @@ class TraceWriter:
         """Records which model answers."""
         self._event("model", {"model": description})
 
-    def question_begin(self, video: Video, question: str, options: Sequence[str], part: Span | None) -> None:
-        """Opens a question; the steps that follow belong to it."""
+    def question_begin(
+        self, video: Video, question: str, options: Sequence[str], part: Span | None, manner: Manner | None = None
+    ) -> None:
+        """Opens a question, with the manner in force; the steps that follow belong to it."""
         self._questions += 1
         values = {"text": question, "input.value": question, "options": options, "video": video, "part": part}
+        values |= {"manner": None if manner is None else manner.to_json()}
         self._event("question.begin", {**self._at(), "openinference.span.kind": "CHAIN", **values})
 
     def plan(self, plan: Plan, graph: nx.DiGraph[str]) -> None:
@@ -158,16 +162,18 @@ class TraceWriter:
         error: str | None = None,
         notes: Sequence[str] = (),
         elapsed_s: float = 0.0,
+        film: FilmCheck | None = None,
     ) -> None:
         """Closes a question."""
         values = {
-            "answer": {"text": answer.text, "choice": answer.choice},
+            "answer": {"text": answer.text, "choice": answer.choice, "option_probs": answer.option_probs},
             "output.value": answer.text,
             "moments": answer.moments,
             "clip": clip,
             "error": error,
             "notes": notes,
             "elapsed_s": elapsed_s,
+            "film": film,
         }
         self._event("question.end", {**self._at(), **values})
 

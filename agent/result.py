@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.encode import to_json
 from agent.trace import Step
-from roles.types import Answer, Moment, Plan, Span, Video
+from roles.types import Answer, FilmCheck, Moment, Plan, Span, Video
 
 VERSION = 1
 
@@ -31,6 +31,7 @@ class Result:
         error: Why there is no answer, or None.
         notes: What a person should know besides.
         failure: The exception behind `error`.
+        film: Whether the film is of the kind that the checkpoint was trained on; None where that is not known.
     """
 
     question: str
@@ -46,6 +47,7 @@ class Result:
     error: str | None = None
     notes: tuple[str, ...] = ()
     failure: Exception | None = field(default=None, compare=False, repr=False)
+    film: FilmCheck | None = None
 
     @property
     def plan_source(self) -> str:
@@ -63,7 +65,11 @@ class Result:
             "plan_source": self.plan.source,
             "moments": to_json(self.moments),
             "clip": to_json(self.clip),
-            "answer": {"text": self.answer.text, "choice": self.answer.choice},
+            "answer": {
+                "text": self.answer.text,
+                "choice": self.answer.choice,
+                "option_probs": to_json(self.answer.option_probs),
+            },
             "steps": [
                 {
                     "id": step.id,
@@ -80,4 +86,5 @@ class Result:
             "options": list(self.options),
             "notes": list(self.notes),
             "error": self.error,
+            "strange_film": None if self.film is None else self.film.strange,
         }

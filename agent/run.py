@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from roles.errors import CheckpointError, MindreelError, VideoError
+from roles.errors import MindreelError, VideoError
 
 if TYPE_CHECKING:
     from agent.build import SessionOptions
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from agent.show import Reporter
     from roles.subtitles import Line
 
-EPILOG = """example:
+EPILOG = """examples:
   python -m agent.run --video sally.mp4 --adapters checkpoints/mindreel \\
       --question "Where will Sally look for the marble?" --options "in the basket" "in the box"
+
+  # a generated film (python -m eval.worlds make): the small default model knows these, and no others
+  python -m agent.run --video examples/20000049-false_belief.mp4 \\
+      --question "Where will Yan look for the star?" --options "the blue chest" "the purple suitcase"
 
 exit codes: 0 fine, 2 wrong use or bad input, 1 a failure inside (the trace holds what was done), 130 interrupted"""
 
@@ -75,6 +79,7 @@ def _run(args: argparse.Namespace, given: Sequence[str], out: TextIO) -> int:
     subtitles = _check(args)
     from agent import build
     from agent.show import Reporter, show_description
+    from agent.strange import remark
 
     options = _options(args, given)
     reporter = Reporter()
@@ -86,9 +91,12 @@ def _run(args: argparse.Namespace, given: Sequence[str], out: TextIO) -> int:
             trace = session.trace
             if args.verbose:
                 show_description(session.describe(), sys.stderr)
-            for question in args.question:
+            for number, question in enumerate(args.question):
                 result = session.ask(question, tuple(args.options), subtitles)
                 code = max(code, _report(result, args, out, reporter))
+                warning = remark(result.film) if number == 0 and not args.json else None
+                if warning is not None:
+                    _say("warning", warning)
     except KeyboardInterrupt:
         if trace is None:
             raise
@@ -135,7 +143,9 @@ def _check(args: argparse.Namespace) -> list[Line]:
     if not url and not _exists(args.video):
         raise VideoError(f"{args.video}: no such file or folder; check the path")
     if args.model is None and args.adapters is None:
-        raise CheckpointError("no model is named; give --adapters FOLDER, --model FOLDER, or both")
+        from agent.build import default_model
+
+        default_model()
     return read_subtitle_file(args.subtitles) if args.subtitles else []
 
 
@@ -184,12 +194,17 @@ def _interrupted(message: str) -> int:
 
 
 def _complain(message: str, error: BaseException | None = None) -> None:
+    if error is not None:
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
+    _say("error", message)
+
+
+def _say(kind: str, message: str) -> None:
     from agent.show import clean
 
     with contextlib.suppress(OSError):  # a full or closed stderr must not cost the exit code
-        if error is not None:
-            traceback.print_exception(error)
-        print(f"mindreel: error: {clean(message)}", file=sys.stderr, flush=True)
+        print(f"mindreel: {kind}: {clean(message)}", file=sys.stderr, flush=True)
 
 
 def _mend_streams() -> None:
@@ -224,9 +239,9 @@ def parser() -> argparse.ArgumentParser:
 
     model = top.add_argument_group("which model")
     model.add_argument(
-        "--adapters", metavar="DIR", help="folder or hub id that holds planner/, grounder/, verifier/ ..."
+        "--adapters", metavar="DIR", help="folder or hub id that holds planner/, grounder/ ... (the default's)"
     )
-    model.add_argument("--model", metavar="DIR", help="base: folder or hub id (the one that the adapters name)")
+    model.add_argument("--model", metavar="DIR", help="base: folder or hub id (the adapters' own, or the default)")
     model.add_argument("--own-prompts", action="store_true", help="use our wording where the adapters carry none")
     model.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N")
     model.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
@@ -239,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="let the planner decide, find a moment first, or answer from the whole",
     )
-    how.add_argument("--min-clip", type=float, default=32.0, metavar="S", help="least clip for the answerer (32 s)")
+    how.add_argument("--min-clip", type=float, metavar="S", help="least clip for the answerer (as the checkpoint says)")
     how.add_argument("--unit", type=positive, default=0.001, metavar="S", help="moments are rounded to this (0.001 s)")
     how.add_argument("--step-timeout", type=positive, metavar="S", help="give up a step after this long")
     how.add_argument("--seed", type=int, default=0, help="recorded in the trace (0)")

@@ -154,6 +154,9 @@ def show_result(result: Result, file: TextIO, title: bool = False) -> None:
     if title:
         line("Question", clean(result.question))
     line("Answer", _answer(result), "bold" if result.error is None else "red")
+    if result.answer.option_probs is not None:
+        letters = (f"{chr(ord('A') + at)} {share:.2f}" for at, share in enumerate(result.answer.option_probs))
+        line("Options", "  ".join(letters))
     for rank, moment in enumerate(result.moments[:SHOWN_MOMENTS], start=1):
         text = f"{rank}. {span_codes(moment.span)}  confidence {moment.confidence:.3f}"
         if moment.p_yes is not None and moment.p_no is not None:
@@ -186,6 +189,8 @@ def _answer(result: Result) -> str:
         return text
     chosen = clean(result.options[ord(result.answer.choice) - ord("A")])
     shown = f"({result.answer.choice}) {chosen}"
+    if result.answer.option_probs is not None:  # no reply was written
+        return shown
     repeats = text.strip("().").casefold() in (shown[1:].casefold(), result.answer.choice.casefold())
     return shown if repeats else f"{shown}  [reply: {text}]"
 

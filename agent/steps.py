@@ -16,8 +16,9 @@ from agent.settings import Settings
 from roles import answerer, grounder, planner, verifier
 from roles.backbone import Backbone
 from roles.errors import ReplyError
+from roles.manner import Manner
 from roles.subtitles import Line
-from roles.types import Answer, Moment, Plan, Pointing, Reply, RoleCall, Span, Usage, Video
+from roles.types import Answer, Moment, Plan, Pointing, Reply, Request, RoleCall, Span, Usage, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Asking:
     Attributes:
         backbone: The model.
         settings: How to ask.
+        manner: What of that belongs to the checkpoint, as it is in force.
         video: The video.
         question: As typed.
         options: The choices.
@@ -38,6 +40,7 @@ class Asking:
 
     backbone: Backbone
     settings: Settings
+    manner: Manner
     video: Video
     question: str
     options: tuple[str, ...]
@@ -71,13 +74,13 @@ class Asking:
         if not self.backbone.has(planner.ROLE):
             reason = "the checkpoint has no planner: grounding directly"
             return StepOutcome(self._fallback_plan(), status="skipped", reason=reason)
-        budget = self.settings.budget(planner.ROLE)
+        budget = self.manner.budget(planner.ROLE)
         request = planner.request(self.video, self.span, self.question, self.backbone.prompts, budget)
         context.asked(request)
         if self.backbone.has(grounder.ROLE):
             # Most plans go on to the grounder, which looks at the same stretch: one pass over the file serves both.
             looked_for = grounder.request(
-                self.video, self.span, self.question, self.backbone.prompts, self.settings.budget(grounder.ROLE)
+                self.video, self.span, self.question, self.backbone.prompts, self.manner.budget(grounder.ROLE)
             )
             self.backbone.prepare([request.clip, looked_for.clip])
         reply = self.backbone.write(request)
@@ -98,7 +101,7 @@ class Asking:
         """Looks for moments."""
         if not self.backbone.has(grounder.ROLE):
             return StepOutcome(None, status="skipped", reason="the checkpoint has no grounder: no moment is looked for")
-        budget = self.settings.budget(grounder.ROLE)
+        budget = self.manner.budget(grounder.ROLE)
         request = grounder.request(self.video, self.span, call.query, self.backbone.prompts, budget)
         context.asked(request)
         pointing = self.backbone.point(request)
@@ -119,11 +122,12 @@ class Asking:
             return StepOutcome(moments, status="skipped", reason=reason)
         if len(moments) == 1:
             return StepOutcome(moments, status="skipped", reason="there is only one candidate")
-        candidates = moments[: self.settings.candidates]
-        budget = self.settings.budget(verifier.ROLE)
+        candidates = moments[: self.manner.candidates]
+        budget, window_s = self.manner.budget(verifier.ROLE), self.manner.window_s
         prompts = self.backbone.prompts
         requests = [
-            verifier.request(self.video, self.part, moment.span, call.query, prompts, budget) for moment in candidates
+            verifier.request(self.video, self.part, moment.span, call.query, prompts, budget, window_s)
+            for moment in candidates
         ]
         context.asked(*requests)
         judgements = self.backbone.judge(requests)
@@ -139,12 +143,12 @@ class Asking:
         return StepOutcome(ranked, usage=tuple(judgement.usage for judgement in judgements), details=details)
 
     def answer(self, call: RoleCall, context: StepContext) -> StepOutcome:
-        """Answers from the best moment, or from the whole part."""
-        settings = self.settings
+        """Answers from the moments that were found, or from the whole part."""
+        manner = self.manner
         moments = _moments(context)
-        ratio = settings.min_clip_ratio
-        least_s = settings.min_clip_s if ratio is None else ratio * self.part.length_s
-        clip = answerer.clip_span(moments[0].span if moments else None, self.part, least_s)
+        ratio = self.settings.min_clip_ratio
+        least_s = manner.min_clip_s if ratio is None else ratio * self.part.length_s
+        clip = answerer.clip_span(answerer.watched(moments, manner.clip), self.part, least_s)
         request = answerer.request(
             self.video,
             clip,
@@ -152,16 +156,18 @@ class Asking:
             self.backbone.prompts,
             self.options,
             self.subtitles,
-            settings.style,
-            settings.budget(answerer.ROLE),
+            manner.style,
+            manner.budget(answerer.ROLE),
         )
         context.asked(request)
-        reply = self.backbone.write(request)
-        shown = self.options if settings.style != "direct" else ()
-        text, choice = answerer.read(reply.text, shown)
         notes = []
         if not self.backbone.has(answerer.ROLE):
             notes.append("the checkpoint has no answerer: the base model answers")
+        if self.options and manner.choose == "likelihood":
+            return replace(self._likeliest(request, moments), notes=tuple(notes))
+        reply = self.backbone.write(request)
+        shown = self.options if manner.style != "direct" else ()
+        text, choice = answerer.read(reply.text, shown)
         if not text.strip():
             notes.append("the model's reply is empty")
         elif shown and choice is None:
@@ -169,6 +175,25 @@ class Asking:
         if not reply.finished:
             notes.append(f"the answer was cut off at {request.max_new_tokens} tokens")
         return StepOutcome(Answer(text, choice, moments), reply.text, (reply.usage,), notes=tuple(notes))
+
+    def _likeliest(self, request: Request, moments: tuple[Moment, ...]) -> StepOutcome:
+        """Answers with the option that the model finds likeliest as a reply.
+
+        Raises:
+            StepError: The model's probabilities are no numbers.
+        """
+        texts = answerer.replies(self.options, self.manner.style)
+        found = self.backbone.choose(request, texts)
+        best = answerer.likeliest(found)
+        shares = found.shares
+        scored = [
+            {"letter": letter, "text": text, "log_prob": log_prob, "share": share}
+            for letter, text, log_prob, share in zip(
+                answerer.LETTERS, self.options, found.log_probs, shares, strict=False
+            )
+        ]
+        answer = Answer(self.options[best], answerer.LETTERS[best], moments, shares)
+        return StepOutcome(answer, usage=(found.usage,), details={"answer.options": scored})
 
     def _fallback_plan(self) -> Plan:
         return planner.route_plan("ground", self.question, self.question, "fallback")

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.encode import call_from, moments_from, plan_from, span_from, video_from
 from roles.errors import TraceError
-from roles.types import Answer, Moment, Plan, RoleCall, Span, Video
+from roles.types import Answer, FilmCheck, Moment, Plan, RoleCall, Span, Video
 
 FORMAT_VERSION = 1
 FORMAT_NAME = "mindreel.trace"
@@ -78,6 +78,8 @@ class Trace:
         clip: What the answerer watched.
         notes: What a person should know besides.
         elapsed_s: How long the question took; None where it never ended.
+        manner: How the checkpoint was asked, as in its `mindreel.json`; empty where the file does not say.
+        film: Whether the film was of the checkpoint's kind; None where that is not known.
         run: Everything that the file says about the run: versions, argv, model, the video's fingerprint.
     """
 
@@ -96,6 +98,8 @@ class Trace:
     notes: tuple[str, ...] = ()
     elapsed_s: float | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
+    manner: Mapping[str, Any] = field(default_factory=dict)
+    film: FilmCheck | None = None
 
     @property
     def finished(self) -> bool:
@@ -158,6 +162,7 @@ def _begun(event: Mapping[str, Any], run: Mapping[str, Any]) -> Trace:
         options=tuple(event["options"]),
         part=span_from(event["part"]),
         run=run,
+        manner=event.get("manner") or {},
     )
 
 
@@ -173,9 +178,11 @@ def _folded(trace: Trace, name: str, event: Mapping[str, Any]) -> Trace:
     if name == "question.end":
         answer = event["answer"]
         moments = moments_from(event["moments"])
+        shares, film = answer.get("option_probs"), event.get("film")  # missing in traces of earlier versions
         return replace(
             trace,
-            answer=Answer(answer["text"], answer["choice"], moments),
+            answer=Answer(answer["text"], answer["choice"], moments, None if shares is None else tuple(shares)),
+            film=None if film is None else FilmCheck(film["score"], film["limit"], film["strange"]),
             clip=span_from(event["clip"]),
             error=event["error"],
             notes=tuple(event["notes"]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Sequence
 
 from prompts import Part, Prompt, PromptBook
+from roles.errors import ReplyError
 from roles.spans import widen
 from roles.subtitles import Line, lines_within
-from roles.types import PX_PER_TOKEN, Budget, Clip, Request, Span, Video
+from roles.types import PX_PER_TOKEN, Budget, Choosing, Clip, Moment, Request, Span, Video
 
 ROLE = "answerer"
 BUDGET = Budget(fps=2.0, max_frames=32, min_px=128 * PX_PER_TOKEN, max_px=256 * PX_PER_TOKEN)
@@ -17,6 +19,50 @@ MIN_CLIP_S = 32.0
 STYLES = ("mcq", "options", "direct")
 """With options: open the reply with a bracket, list them only, or do not show them at all."""
 LETTERS = string.ascii_uppercase
+
+
+def hull(spans: Sequence[Span]) -> Span:
+    """From the start of the first span to the end of the last.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not spans:
+        raise ValueError("no spans: nothing lies around them")
+    return Span(min(span.start_s for span in spans), max(span.end_s for span in spans))
+
+
+def accepted(moments: Sequence[Moment]) -> list[Moment]:
+    """The moments that count as evidence: the best, and those that the verifier says Yes to.
+
+    Where no verifier judged a moment, half of the best one's confidence is enough. Moments without any confidence,
+    such as windows spread over a video in which nothing was found, count only if they are the best.
+
+    Args:
+        moments: Best first.
+    """
+    if not moments:
+        return []
+    enough = moments[0].confidence / 2
+
+    def counts(moment: Moment) -> bool:
+        if moment.p_yes is not None and moment.p_no is not None:
+            return moment.p_yes > moment.p_no
+        return moment.confidence > 0 and moment.confidence >= enough
+
+    return [moments[0], *(moment for moment in moments[1:] if counts(moment))]
+
+
+def watched(moments: Sequence[Moment], clip: str) -> Span | None:
+    """What must be watched of the moments that were found; None where there are none.
+
+    Args:
+        moments: Best first.
+        clip: "best" takes the best moment, "hull" everything from the first to the last accepted one.
+    """
+    if not moments:
+        return None
+    return hull([moment.span for moment in accepted(moments)]) if clip == "hull" else moments[0].span
 
 
 def clip_span(moment: Span | None, part: Span, min_length_s: float = MIN_CLIP_S) -> Span:
@@ -87,6 +133,22 @@ def target(answer: str, options: Sequence[str] = (), style: str = "mcq") -> str:
     letter = LETTERS[list(options).index(answer)]
     text = f"{letter}) {answer[:1].upper()}{answer[1:]}"
     return text if style == "mcq" else f"({text}"
+
+
+def replies(options: Sequence[str], style: str) -> list[str]:
+    """What the answerer would write for each option; their likelihoods are compared where no letter is asked for."""
+    return [target(option, options, style) for option in options]
+
+
+def likeliest(found: Choosing) -> int:
+    """Number of the likeliest option, the first of equals.
+
+    Raises:
+        ReplyError: Some likelihood is no number.
+    """
+    if not all(map(math.isfinite, found.log_probs)):
+        raise ReplyError(f"the options' log-probabilities are {list(found.log_probs)}: the checkpoint is broken")
+    return max(range(len(found.log_probs)), key=lambda at: found.log_probs[at])
 
 
 def read(reply: str, options: Sequence[str] = ()) -> tuple[str, str | None]:

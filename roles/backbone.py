@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from prompts import PromptBook
-from roles.types import Clip, Judgement, Pointing, Reply, Request
+from roles.manner import Manner
+from roles.types import Choosing, Clip, FilmCheck, Judgement, Pointing, Reply, Request, Video
 
 
 class Backbone(Protocol):
@@ -15,6 +16,11 @@ class Backbone(Protocol):
     @property
     def prompts(self) -> PromptBook:
         """The templates that the loaded checkpoint was trained with."""
+        ...
+
+    @property
+    def manner(self) -> Manner:
+        """How the loaded checkpoint wants to be asked."""
         ...
 
     def has(self, role: str) -> bool:
@@ -35,6 +41,17 @@ class Backbone(Protocol):
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:
         """Yes/No probabilities for each request; batched where memory allows, with the same result."""
+        ...
+
+    def choose(self, request: Request, texts: Sequence[str]) -> Choosing:
+        """How likely each text is as the whole reply to a request."""
+        ...
+
+    def film(self, video: Video) -> FilmCheck | None:
+        """Whether a video is of the kind that the checkpoint was trained on.
+
+        None where the checkpoint cannot tell, or where nothing of the video has been looked at yet.
+        """
         ...
 
     def describe(self) -> dict[str, object]:

@@ -64,6 +64,7 @@ class Branches:
         perception: The rules of perception.
         lookups: What is to be known of each world.
         judge: Tells from it whether a world is as expected.
+        shared: Kept between questions about one story: what is worked out for one serves the next; None shares nothing.
 
     Attributes:
         ids: The events that can bear on it.
@@ -75,47 +76,35 @@ class Branches:
         perception: Perception,
         lookups: list[Lookup],
         judge: Callable[[dict[Lookup, Held | None]], bool],
+        shared: dict[object, Any] | None = None,
     ) -> None:
         self._judge = judge
         self._asked_after = frozenset(fact[1] for _, _, fact in lookups if fact[0] == HAPPENED)
         self._lookups = sorted((lookup for lookup in lookups if lookup[2][0] != HAPPENED), key=lambda lookup: lookup[0])
         prefixes = {chain[:length] for _, chain, _ in lookups for length in range(len(chain) + 1)} | {()}
         self._chains = sorted(prefixes, key=lambda chain: (len(chain), chain))
-        self._place = {chain: place for place, chain in enumerate(self._chains)}
         facts = _bearing(story, self._lookups) if getattr(perception, "local", False) else None
         last = max((lookup[0] for lookup in self._lookups), default=LAST)
-        self._moments: list[Moment] = []
-        for moment in moments_of(story):
-            short = moment if facts is None else _shorten(moment, facts)
-            bears = short.key < last and (short.facts or short.says or short.reveals)
-            if bears or (moment.is_end and moment.event.id in self._asked_after):
-                self._moments.append(short)
-        self.ids = frozenset(moment.event.id for moment in self._moments)
-        firsts: dict[str, int] = {}
-        lasts: dict[str, int] = {}
-        for number, moment in enumerate(self._moments):
-            firsts.setdefault(moment.event.id, number)
-            lasts[moment.event.id] = number
-        self._firsts, self._lasts = frozenset(firsts.values()), frozenset(lasts.values())
-        keys = [moment.key for moment in self._moments]
+        key = (facts, last, self._asked_after, tuple(self._chains))
+        course = None if shared is None else shared.get(key)
+        if course is None:
+            course = _Course(story, perception, facts, last, self._asked_after, self._chains)
+            if shared is not None:
+                shared[key] = course
+        self._course = course
+        self.ids = course.ids
+        keys = [moment.key for moment in course.moments]
         self._due: list[list[tuple[int, Fact]]] = [[] for _ in range(len(keys) + 1)]
-        for key, chain, fact in self._lookups:
-            self._due[bisect_left(keys, key)].append((self._place[chain], fact))
-        self._calculus = Calculus(story if facts is None else _slice(story, facts), perception, reasons=False)
-        self._pictures: list[Picture] = []
-        self._numbers: dict[object, int] = {}
-        self._applied: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
-        self._steps: dict[_StepKey, tuple[Step, int]] = {}
+        for before, chain, fact in self._lookups:
+            self._due[bisect_left(keys, before)].append((course.place[chain], fact))
         self._verdicts: dict[object, bool] = {}
         self._count = 0
-        opening = [self._calculus.opening_truth()]
-        for chain in self._chains[1:]:
-            opening.append(self._calculus.opening(chain[-1], opening[self._place[chain[:-1]]]))
-        self._opening = tuple(self._number(picture) for picture in opening)
 
     def entails(self, kept: frozenset[str]) -> bool:
         """Tell whether all worlds in which the events `kept` happen are as expected."""
-        start: _State = (0, self._opening, frozenset(), (), frozenset())
+        course = self._course
+        moments, firsts, lasts, pictured = course.moments, course.firsts, course.lasts, course.pictures
+        start: _State = (0, course.opening, frozenset(), (), frozenset())
         stack, seen = [start], {start}
         while stack:
             self._count += 1
@@ -123,58 +112,27 @@ class Branches:
                 return False
             number, pictures, begun, answers, happened = stack.pop()
             for place, fact in self._due[number]:
-                answers = (*answers, _read(self._pictures[pictures[place]], fact))
-            if number == len(self._moments):
+                answers = (*answers, _read(pictured[pictures[place]], fact))
+            if number == len(moments):
                 if not self._is_expected(answers, happened):
                     return False
                 continue
-            event_id = self._moments[number].event.id
+            event_id = moments[number].event.id
             if event_id in kept or event_id in begun:
                 choices: tuple[bool, ...] = (True,)
             else:
-                choices = (False, True) if number in self._firsts else (False,)
+                choices = (False, True) if number in firsts else (False,)
             for present in choices:
                 then, open_ends, named = pictures, begun, happened
                 if present:
-                    then = self._apply(number, pictures)
-                    open_ends = begun - {event_id} if number in self._lasts else begun | {event_id}
+                    then = course.applied.get((number, pictures)) or course.apply(number, pictures)
+                    open_ends = begun - {event_id} if number in lasts else begun | {event_id}
                     named = happened | {event_id} if event_id in self._asked_after else happened
                 state = (number + 1, then, open_ends, answers, named)
                 if state not in seen:
                     seen.add(state)
                     stack.append(state)
         return True
-
-    def _apply(self, number: int, pictures: tuple[int, ...]) -> tuple[int, ...]:
-        """Let a moment happen to the pictures, all given by their numbers."""
-        found = self._applied.get((number, pictures))
-        if found is None:
-            keys: list[_StepKey] = []
-            for place, chain in enumerate(self._chains):
-                above = self._place[chain[:-1]] if chain else -1
-                key: _StepKey = (number, chain, pictures[place], keys[above] if chain else None)
-                if key not in self._steps:
-                    step = self._step(number, chain, pictures[place], pictures[above], key[3])
-                    self._steps[key] = (step, self._number(step.picture))
-                keys.append(key)
-            found = tuple(self._steps[key][1] for key in keys)
-            self._applied[(number, pictures)] = found
-        return found
-
-    def _step(self, number: int, chain: tuple[str, ...], mine: int, before: int, above: _StepKey | None) -> Step:
-        moment = self._moments[number]
-        if above is None:
-            return self._calculus.truth(self._pictures[mine], moment)
-        holder = chain[-2] if len(chain) > 1 else None
-        theirs = self._steps[above][0]
-        return self._calculus.step(chain[-1], self._pictures[mine], moment, self._pictures[before], theirs, holder)
-
-    def _number(self, picture: Picture) -> int:
-        key = (frozenset(picture.values.items()), frozenset(picture.notes.items()))
-        number = self._numbers.setdefault(key, len(self._pictures))
-        if number == len(self._pictures):
-            self._pictures.append(picture)
-        return number
 
     def _is_expected(self, answers: tuple[Held | None, ...], happened: frozenset[str]) -> bool:
         """Judge a world that is over."""
@@ -186,6 +144,94 @@ class Branches:
             verdict = self._judge(known)
             self._verdicts[(answers, happened)] = verdict
         return verdict
+
+
+class _Course:
+    """How a story's moments change pictures, as far as some facts and minds go; what is worked out is kept.
+
+    Args:
+        story: The whole story.
+        perception: The rules of perception.
+        facts: Those that can bear on what is asked for; None is all.
+        last: What happens from then on bears on nothing.
+        asked_after: Ids of events of which it is asked whether they happen.
+        chains: Whose pictures are followed, outer ones before inner ones.
+
+    Attributes:
+        moments: Those that can bear on it.
+        ids: Their events.
+        firsts: Numbers of the moments that are the first of their events.
+        lasts: The same for the last ones.
+        place: Of each chain.
+        pictures: All that were met; elsewhere they are given by their numbers here.
+        opening: The pictures at second 0, one for each chain.
+        applied: What a moment makes of pictures, as far as it is known: see `apply`.
+    """
+
+    def __init__(
+        self,
+        story: Story,
+        perception: Perception,
+        facts: frozenset[Fact] | None,
+        last: Key,
+        asked_after: frozenset[str],
+        chains: list[tuple[str, ...]],
+    ) -> None:
+        self._chains = chains
+        self.place = {chain: place for place, chain in enumerate(chains)}
+        self.moments: list[Moment] = []
+        for moment in moments_of(story):
+            short = moment if facts is None else _shorten(moment, facts)
+            bears = short.key < last and (short.facts or short.says or short.reveals)
+            if bears or (moment.is_end and moment.event.id in asked_after):
+                self.moments.append(short)
+        self.ids = frozenset(moment.event.id for moment in self.moments)
+        firsts: dict[str, int] = {}
+        lasts: dict[str, int] = {}
+        for number, moment in enumerate(self.moments):
+            firsts.setdefault(moment.event.id, number)
+            lasts[moment.event.id] = number
+        self.firsts, self.lasts = frozenset(firsts.values()), frozenset(lasts.values())
+        self._calculus = Calculus(story if facts is None else _slice(story, facts), perception, reasons=False)
+        self.pictures: list[Picture] = []
+        self.applied: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = {}
+        self._numbers: dict[object, int] = {}
+        self._steps: dict[_StepKey, tuple[Step, int]] = {}
+        opening = [self._calculus.opening_truth()]
+        for chain in chains[1:]:
+            opening.append(self._calculus.opening(chain[-1], opening[self.place[chain[:-1]]]))
+        self.opening = tuple(self._number(picture) for picture in opening)
+
+    def apply(self, number: int, pictures: tuple[int, ...]) -> tuple[int, ...]:
+        """Let a moment happen to the pictures, all given by their numbers."""
+        keys: list[_StepKey] = []
+        for place, chain in enumerate(self._chains):
+            above = self.place[chain[:-1]] if chain else -1
+            mine = pictures[place]
+            key: _StepKey = (number, chain, mine, keys[above] if chain else None)
+            if key not in self._steps:
+                step = self._step(number, chain, mine, pictures[above], key[3])
+                same = step.picture is self.pictures[mine]
+                self._steps[key] = (step, mine if same else self._number(step.picture))
+            keys.append(key)
+        found = tuple(self._steps[key][1] for key in keys)
+        self.applied[(number, pictures)] = found
+        return found
+
+    def _step(self, number: int, chain: tuple[str, ...], mine: int, before: int, above: _StepKey | None) -> Step:
+        moment = self.moments[number]
+        if above is None:
+            return self._calculus.truth(self.pictures[mine], moment)
+        holder = chain[-2] if len(chain) > 1 else None
+        theirs = self._steps[above][0]
+        return self._calculus.step(chain[-1], self.pictures[mine], moment, self.pictures[before], theirs, holder)
+
+    def _number(self, picture: Picture) -> int:
+        key = (frozenset(picture.values.items()), frozenset(picture.notes.items()))
+        number = self._numbers.setdefault(key, len(self.pictures))
+        if number == len(self.pictures):
+            self.pictures.append(picture)
+        return number
 
 
 def _read(picture: Picture, fact: Fact) -> Held | None:

@@ -47,7 +47,7 @@ def smallest(minds: Minds, question: Question, start: Iterable[str] = ()) -> tup
             return _ask(question, _Recalled(minds, known)) == expected
 
         while True:
-            branches = Branches(minds.story, minds.perception, tracer.lookups, judge)
+            branches = Branches(minds.story, minds.perception, tracer.lookups, judge, minds.courses)
             try:
                 kept = _drop([name for name in by_end if name in branches.ids], liked, branches.entails)
                 break

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from roles.errors import DataError
 from roles.perception import Perception, StagePerception
@@ -90,6 +91,9 @@ class Minds:
         self._calculus = Calculus(story, self.perception)
         self._moments: list[Moment] | None = None
         self._records: dict[tuple[str, ...], _Record] = {}
+        self._evidence: dict[object, tuple[str, ...]] = {}
+        self.courses: dict[object, Any] = {}
+        """What `roles.branches` keeps between questions."""
 
     @property
     def story(self) -> Story:
@@ -203,8 +207,11 @@ class Minds:
             found = minds.belief(*chain, fact=fact, at_s=at_s)
             return None if found is None else (found.value,)
 
-        found = self.belief(*chain, fact=fact, at_s=at_s)
-        return self.evidence_of(ask, () if found is None else found.why)
+        key = (chain, fact, at_s)
+        if key not in self._evidence:
+            found = self.belief(*chain, fact=fact, at_s=at_s)
+            self._evidence[key] = self.evidence_of(ask, () if found is None else found.why)
+        return self._evidence[key]
 
     def evidence_of(self, question: Callable[[Minds], object], start: Iterable[str] = ()) -> tuple[str, ...]:
         """Return a minimal set of events that entail the answer to a question.

@@ -72,14 +72,17 @@ def rows_to_seconds(rows_norm: Sequence[Row], duration_s: float, unit_s: float) 
     return rows
 
 
-def window_around(candidate: Span, duration_s: float, min_length_s: float = 2.0) -> tuple[Span, Span]:
+def window_around(
+    candidate: Span, duration_s: float, min_length_s: float = 2.0, window_s: float = 0.0
+) -> tuple[Span, Span]:
     """The verifier's view of a candidate: (the candidate widened to a least length, the window around it).
 
-    The window reaches half the widened candidate's length further on both sides, as far as the video goes.
+    The window reaches half the widened candidate's length further on both sides, as far as the video goes, and is at
+    least `window_s` long where the video is.
     """
     marked = widen(candidate.start_s, candidate.end_s, duration_s, min_length_s)
     margin_s = marked.length_s / 2
-    return marked, widen(marked.start_s - margin_s, marked.end_s + margin_s, duration_s)
+    return marked, widen(marked.start_s - margin_s, marked.end_s + margin_s, duration_s, window_s)
 
 
 def evenly_spread(duration_s: float, count: int = 5) -> list[Span]:

@@ -200,6 +200,41 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Choosing:
+    """How likely the model finds each of several replies.
+
+    Attributes:
+        log_probs: Natural logarithm of each one's probability, its end token included.
+        usage: What it cost; its output tokens are those that were scored.
+    """
+
+    log_probs: tuple[float, ...]
+    usage: Usage
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The same as probabilities among these replies alone; they add up to 1."""
+        top = max(self.log_probs)
+        weights = [math.exp(one - top) for one in self.log_probs]
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmCheck:
+    """Whether a film is of the kind that a checkpoint was trained on.
+
+    Attributes:
+        score: How far it is from that kind.
+        limit: From here on it is called strange.
+        strange: Whether it is.
+    """
+
+    score: float
+    limit: float
+    strange: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A span with what the roles think of it.
 
@@ -249,11 +284,13 @@ class Answer:
         text: The answerer's reply; None where the plan asks only for moments.
         choice: Letter of the option chosen; None without options or where the reply names none of them.
         moments: The evidence, best first.
+        option_probs: Probability of each option among the options, where they were compared by it.
     """
 
     text: str | None
     choice: str | None
     moments: tuple[Moment, ...]
+    option_probs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

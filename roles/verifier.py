@@ -20,7 +20,13 @@ YES, NO = "Yes", "No"
 
 
 def request(
-    video: Video, part: Span, candidate: Span, question: str, prompts: PromptBook, budget: Budget = BUDGET
+    video: Video,
+    part: Span,
+    candidate: Span,
+    question: str,
+    prompts: PromptBook,
+    budget: Budget = BUDGET,
+    window_s: float = 0.0,
 ) -> Request:
     """Asks whether a candidate is the moment in question.
 
@@ -31,9 +37,10 @@ def request(
         question: The user's question, not the planner's rephrasing of it.
         prompts: The checkpoint's templates.
         budget: Frames to look at.
+        window_s: At least this much is watched around the candidate, as far as the part goes.
     """
     inside = Span(max(candidate.start_s - part.start_s, 0.0), max(candidate.end_s - part.start_s, 0.0))
-    marked, window = window_around(inside, part.length_s, MIN_CANDIDATE_S)
+    marked, window = window_around(inside, part.length_s, MIN_CANDIDATE_S, window_s)
     clip = Clip(video, _shift(window, part.start_s), budget, marked=_shift(marked, part.start_s))
     return Request(ROLE, clip, prompts.get(ROLE).fill(query=question), max_new_tokens=1)
 

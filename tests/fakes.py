@@ -14,7 +14,8 @@ from agent.build import Session, SessionOptions
 from agent.recorder import TraceWriter
 from prompts import PromptBook, own_prompts
 from roles.backbone import Backbone
-from roles.types import Clip, Judgement, Pointing, Reply, Request, Usage, Video
+from roles.manner import Manner
+from roles.types import Choosing, Clip, FilmCheck, Judgement, Pointing, Reply, Request, Usage, Video
 
 VIDEO = Video("clips/sally.mp4", duration_s=60.0, fps=25.0, width_px=640, height_px=360, frames=1500)
 GROUND_PLAN = '[{"type": "grounder", "value": "Sally hides the marble."}, {"type": "verifier"}, {"type": "answerer"}]'
@@ -57,6 +58,10 @@ class ScriptedBackbone:
     prepared: list[tuple[Clip, ...]] = field(default_factory=list)
     resets: int = 0
     notes: tuple[str, ...] = ()
+    manner: Manner = field(default_factory=Manner)
+    likelihoods: Sequence[float] = (-2.0, -1.0, -4.0, -3.0)
+    chosen_among: list[tuple[str, ...]] = field(default_factory=list)
+    kind_of_film: FilmCheck | None = None
 
     @property
     def prompts(self) -> PromptBook:
@@ -81,6 +86,14 @@ class ScriptedBackbone:
         for request in requests:
             self._ask(request)
         return [Judgement(yes, no, usage("verifier")) for (yes, no), _ in zip(self.verdicts, requests, strict=False)]
+
+    def choose(self, request: Request, texts: Sequence[str]) -> Choosing:
+        self._ask(request)
+        self.chosen_among.append(tuple(texts))
+        return Choosing(tuple(self.likelihoods[: len(texts)]), usage(request.role, 3 * len(texts)))
+
+    def film(self, video: Video) -> FilmCheck | None:
+        return self.kind_of_film if self.requests else None
 
     def describe(self) -> dict[str, object]:
         return {"model": "scripted", "attn": "sdpa", "adapters": list(self.adapters)}

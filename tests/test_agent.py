@@ -118,7 +118,7 @@ def test_the_json_has_the_promised_keys_in_their_order(tmp_path: Path) -> None:
     ]
     assert list(values["moments"][0]) == ["start_s", "end_s", "confidence", "p_yes", "p_no"]
     assert values["clip"] == {"start_s": 0.0, "end_s": 32.0}
-    assert values["answer"] == {"text": "B) In the box", "choice": "B"}
+    assert values["answer"] == {"text": "B) In the box", "choice": "B", "option_probs": None}
     assert [list(step)[:4] for step in values["steps"]] == [["id", "role", "status", "elapsed_s"]] * 4
     assert [step["role"] for step in values["steps"]] == ["planner", "grounder", "verifier", "answerer"]
     assert values["trace"] == str(tmp_path / "t.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from adapters import embedded
 from agent import open_session, read_traces
-from agent.build import SessionOptions
+from agent.build import DEFAULT_NOTE, SessionOptions
 from agent.errors import CheckpointError, QuestionError, TraceError, VideoError
 from roles.types import Span
 from tests.fakes import VIDEO, ScriptedBackbone
@@ -56,6 +58,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Log:
     qwen.Qwen2VL = SimpleNamespace(load=load)
     monkeypatch.setitem(sys.modules, "adapters.frames", frames)
     monkeypatch.setitem(sys.modules, "adapters.qwen2vl", qwen)
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path / "default")
     monkeypatch.chdir(tmp_path)
     return log
 
@@ -83,6 +86,44 @@ def test_a_session_opens_once_and_answers_often(log: Log, tmp_path: Path) -> Non
     assert [trace.question for trace in read_traces(first.trace)] == ["One?", "Two?"]
     assert read_traces(first.trace)[0].run["fingerprint"] == "sha256:abc"
     assert second.answer.text
+
+
+def test_where_no_model_is_named_the_default_answers_and_the_result_and_trace_say_so(log: Log, tmp_path: Path) -> None:
+    (tmp_path / "default" / "base").mkdir(parents=True)
+    (tmp_path / "default" / "base" / "config.json").write_text("{}")
+    with open_session(SessionOptions("v.mp4")) as session:
+        result = session.ask("One?", ["a", "b"])
+    assert (log.loaded["model"], log.loaded["adapters"]) == (
+        str(tmp_path / "default" / "base"),
+        str(tmp_path / "default"),
+    )
+    assert result.notes[0] == DEFAULT_NOTE
+    assert result.trace is not None
+    assert read_traces(result.trace)[0].notes[0] == DEFAULT_NOTE
+
+
+@pytest.mark.parametrize("named", [{"model": "m"}, {"adapters": "a"}])
+def test_a_model_that_is_named_is_never_replaced_by_the_default(
+    log: Log, tmp_path: Path, named: dict[str, Any]
+) -> None:
+    (tmp_path / "default" / "base").mkdir(parents=True)
+    (tmp_path / "default" / "base" / "config.json").write_text("{}")
+    with open_session(SessionOptions("v.mp4", **named)) as session:
+        result = session.ask("One?")
+    assert {"model": log.loaded["model"], "adapters": log.loaded["adapters"]} == {
+        "model": None,
+        "adapters": None,
+        **named,
+    }
+    assert DEFAULT_NOTE not in result.notes
+
+
+def test_without_the_default_the_error_says_how_it_is_made(log: Log) -> None:
+    with (
+        pytest.raises(CheckpointError, match=r"no model is named; .*python -m adapters\.train\.default makes it"),
+        open_session(SessionOptions("v.mp4")),
+    ):
+        pass
 
 
 def test_a_part_reaches_the_agent(log: Log) -> None:
@@ -136,3 +177,15 @@ def test_the_real_adapters_have_what_is_called(monkeypatch: pytest.MonkeyPatch) 
     names: Callable[[Any], set[str]] = lambda function: set(inspect.signature(function).parameters)  # noqa: E731
     assert {"frame_rate", "allow_urls"} <= names(frames.open_video)
     assert {"path"} <= names(frames.fingerprint)
+
+
+def test_an_installed_package_brings_the_default_with_all_its_files(tmp_path: Path) -> None:
+    names = ["config.json", "model.safetensors", "merges.txt", "README.md"]
+    whole = {tmp_path / "default" / part / name for part in (".", "base", "planner") for name in names}
+    for path in whole:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["adapters"]
+    shipped = {path.resolve() for pattern in patterns for path in tmp_path.glob(pattern)}
+    assert shipped == {path.resolve() for path in whole}

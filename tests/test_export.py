@@ -19,16 +19,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from adapters.convert import convert
 from adapters.export import LAYOUTS, TrainedAdapter, base_reference, tokens_with_new, write_adapter
 from adapters.heads.timestamp import TimestampHead
 from adapters.qwen2vl import Qwen2VL
 from adapters.staging import new_file, new_folder
-from adapters.store import EMBED, HEAD, base_of, read_adapter_folder, read_base_shapes, read_base_tensor
+from adapters.store import EMBED, FILMS_FILE, HEAD, base_of, read_adapter_folder, read_base_shapes, read_base_tensor
 from adapters.tokens import NEW_TOKENS, Tokens
 from adapters.trained import is_tied_base, read_trained
 from eval.random_checkpoint import SIZES, write
 from prompts import FILE_KEYS, PromptBook, own_prompts
 from roles.errors import CheckpointError
+from roles.manner import MANNER_FILE, Manner, read_manner
+from roles.types import Budget
 
 ORACLE = Path(__file__).parent / "data" / "oracle"
 BASE = ORACLE / "base"
@@ -615,3 +618,47 @@ def test_names_that_leave_the_folder_or_hide_are_refused(tmp_path: Path, bases: 
             put(tmp_path / "out", adapter, bases[True], files={name: "x"})
     with pytest.raises(CheckpointError, match="layout 'onnx' is unknown; expected one of peft, videomind"):
         put(tmp_path / "out", adapter, bases[True], "onnx")
+
+
+# The manner
+
+OWN = Manner(style="direct", choose="likelihood", candidates=3, budgets={"planner": Budget(2.0, 8, 12544, 22736)})
+
+
+def test_each_role_brings_its_part_of_the_manner(tmp_path: Path) -> None:
+    base, out = ORACLE / "base", tmp_path / "out"
+    put(out, make_adapter(base, "planner"), base, manner=OWN)
+    assert read_manner(out) == OWN
+    put(out, make_adapter(base, "verifier"), base, manner=replace(OWN, candidates=2, style="options"))
+    assert read_manner(out) == replace(OWN, candidates=2)
+    put(out, make_adapter(base, "answerer"), base, manner=Manner())
+    assert read_manner(out) == Manner(candidates=2, budgets=OWN.budgets)
+    assert load(out).manner == Manner(candidates=2, budgets=OWN.budgets)
+
+
+def test_nothing_is_said_where_nobody_says_anything(tmp_path: Path) -> None:
+    base, out = ORACLE / "base", tmp_path / "out"
+    put(out, make_adapter(base, "planner"), base, manner=Manner())
+    assert not (out / MANNER_FILE).exists()
+    put(out, make_adapter(base, "answerer"), base, manner=OWN)
+    # The planner was asked as VideoMind's: its budget is not what the answerer brings.
+    assert read_manner(out) == Manner(style="direct", choose="likelihood")
+
+
+def test_a_manner_that_departs_from_the_bases_is_written_even_if_it_is_the_plain_one(tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    shutil.copytree(ORACLE / "base", base)
+    (base / MANNER_FILE).write_text(json.dumps(OWN.to_json()))
+    put(out, make_adapter(base, "planner"), base, manner=Manner())
+    assert read_manner(out) == Manner()
+    assert load(out).manner == Manner()
+
+
+def test_converted_adapters_are_asked_as_before(tmp_path: Path) -> None:
+    base, out = ORACLE / "base", tmp_path / "out"
+    put(out, make_adapter(base, "planner"), base, manner=OWN)
+    put(out, make_adapter(base, "verifier"), base, manner=OWN)
+    (out / FILMS_FILE).write_bytes(b"kinds of films")
+    convert(str(out), tmp_path / "made", "videomind")
+    assert read_manner(tmp_path / "made") == OWN
+    assert (tmp_path / "made" / FILMS_FILE).read_bytes() == b"kinds of films"

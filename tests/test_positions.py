@@ -35,6 +35,22 @@ def test_segment_tokens_inside_take_places_of_the_grid() -> None:
     assert positions[:, 17:].tolist() == [[8, 9, 10, 11]] * 3
 
 
+def test_aligned_marks_leave_all_other_positions_as_they_are() -> None:
+    plain = position_ids(5 + 12 + 2, 5, GRID, marked=False, first_mark=0)
+    for first, second in ((0, 4), (4, 8), (0, 12), (8, 12), (4, 4)):
+        positions = position_ids(5 + 12 + 2 + 2, 5, GRID, True, first, second, aligned=True)
+        starts, ends = 5 + first, 5 + second + 1
+        others = [at for at in range(21) if at not in (starts, ends)]
+        assert positions[:, others].tolist() == plain.tolist()
+        assert positions[:, starts].tolist() == [5 + first // 4] * 3
+        assert positions[:, ends].tolist() == [5 + second // 4] * 3
+
+
+def test_without_marks_aligned_says_nothing() -> None:
+    plain = position_ids(19, 5, GRID, marked=False, first_mark=0)
+    assert torch.equal(position_ids(19, 5, GRID, False, 0, aligned=True), plain)
+
+
 @given(
     grid=st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 6)),
     head=st.integers(1, 20),

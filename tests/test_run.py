@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from adapters import embedded
 from agent import build, run
 from agent.errors import VideoError
 from agent.show import Reporter, clean, results_only, show_description, show_json, show_result, time_code
-from roles.types import RoleCall
+from roles.manner import Manner
+from roles.types import FilmCheck, RoleCall
 from tests.fakes import ANSWER_PLAN, MOMENT_PLAN, ScriptedBackbone, fake_opener
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +33,7 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     video = tmp_path / "sally.mp4"
     video.write_bytes(b"not looked at")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path / "default")
 
     def call(*argv: str, backbone: ScriptedBackbone | None = None, given: bool = True) -> int:
         monkeypatch.setattr(build, "open_session", fake_opener(backbone or ScriptedBackbone(), folder=tmp_path))
@@ -112,7 +115,7 @@ def test_a_failure_inside_gives_one_line_and_what_was_found(main: Main, capsys: 
     assert main("--question", "Where?", "--json", backbone=backbone) == 1
     captured = capsys.readouterr()
     value = json.loads(captured.out)
-    assert value["answer"] == {"text": None, "choice": None}
+    assert value["answer"] == {"text": None, "choice": None, "option_probs": None}
     assert value["error"] == "answerer failed: RuntimeError: boom"
     assert len(value["moments"]) == 3
     assert captured.err.splitlines()[-1] == "mindreel: error: answerer failed: RuntimeError: boom"
@@ -229,6 +232,33 @@ def test_bad_input_is_two_with_one_line(
 def test_a_model_must_be_named(main: Main, capsys: Capture, tmp_path: Path) -> None:
     assert main("--video", str(tmp_path), "--question", "q", given=False) == 2
     assert "no model is named; give --adapters FOLDER, --model FOLDER, or both" in capsys.readouterr().err
+
+
+def test_no_model_needs_to_be_named_where_the_default_is_there(main: Main, tmp_path: Path) -> None:
+    (tmp_path / "default" / "base").mkdir(parents=True)
+    (tmp_path / "default" / "base" / "config.json").write_text("{}")
+    assert main("--video", str(tmp_path), "--question", "q", given=False) == 0
+
+
+def test_options_compared_by_likelihood_are_shown_with_their_probabilities(main: Main, capsys: Capture) -> None:
+    backbone = ScriptedBackbone(manner=Manner(style="direct", choose="likelihood"))
+    assert main("--question", "Where?", "--options", "basket", "box", backbone=backbone) == 0
+    out = capsys.readouterr().out
+    assert "Answer    (B) box\n" in out
+    assert "Options   A 0.27  B 0.73\n" in out
+
+
+def test_a_strange_film_is_told_once_on_stderr_and_in_each_result(main: Main, capsys: Capture) -> None:
+    check = FilmCheck(12.0, 3.0, True)
+    asked = ("--question", "One?", "--question", "Two?")
+    assert main(*asked, backbone=ScriptedBackbone(kind_of_film=check)) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("mindreel: warning: this film is not of the kind") == 1
+    assert captured.out.count("Note      this film is not of the kind") == 2
+    assert main(*asked, "--json", backbone=ScriptedBackbone(kind_of_film=check)) == 0
+    captured = capsys.readouterr()
+    assert "warning" not in captured.err
+    assert [json.loads(line)["strange_film"] for line in captured.out.splitlines()] == [True, True]
 
 
 def test_urls_pass_where_they_are_allowed(main: Main) -> None:

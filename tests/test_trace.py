@@ -328,7 +328,7 @@ def test_anything_becomes_json() -> None:
         "odd": "<odd>",
         "3": [True, None],
     }
-    assert to_json(Answer("a", None, ())) == {"text": "a", "choice": None, "moments": []}
+    assert to_json(Answer("a", None, ())) == {"text": "a", "choice": None, "moments": [], "option_probs": None}
     assert to_json(ScriptedBackbone().prompts.get("grounder", "reply").fill()).startswith("The relevant")
     assert dumps({"a": "猫"}) == '{"a": "猫"}'
     assert json.loads(dumps({"a": "bad \udcff name"})) == {"a": "bad \udcff name"}

@@ -157,7 +157,11 @@ def test_an_unknown_flag_is_named(script: str, call: Call) -> None:
         ("grounder", ["--batch", "0"], "--batch 0: expected a whole number of at least 1"),
         ("grounder", ["--drop-path", "1"], "--drop-path 1: expected a number of at least 0 and below 1"),
         ("planner", ["--drop-path", "0.1"], "--drop-path: no such flag"),
-        ("answerer", ["--style", "mqc"], "--style mqc: expected one of mcq, options, direct; did you mean mcq?"),
+        (
+            "answerer",
+            ["--style", "mqc"],
+            "--style mqc: expected one of mcq, options, direct or none; did you mean mcq?",
+        ),
         ("answerer", ["--jitters", "0"], "--jitters 0: expected a whole number of at least 1"),
         ("verifier", ["--lora-targets", "qkv"], "--lora-targets qkv: expected names out of q_proj"),
         ("grounder", ["--eval-every", "3"], "eval_every 3: expected val as well"),

@@ -18,6 +18,7 @@ from prompts import PromptBook, own_prompts
 from roles import verifier
 from roles.errors import DataError
 from roles.examples import read_examples, video_path
+from roles.manner import Manner
 from roles.spans import iou
 from roles.types import Example, Moment, Pointing, Reply, Request, Span, Usage, Video
 from tests.videos import make_video
@@ -33,6 +34,7 @@ class Grounder:
     """Stands in for a model that holds a grounder; its candidates depend on the query alone."""
 
     prompts: PromptBook = field(default_factory=own_prompts)
+    manner: Manner = field(default_factory=Manner)
     rows: tuple[tuple[float, float, float], ...] | None = None
     asked: list[str] = field(default_factory=list)
     stop_after: int | None = None

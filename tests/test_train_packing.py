@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from adapters.frames import open_video
+from adapters.layout import lay_out
 from adapters.loading import choose_placement
 from adapters.store import read_adapter_folder
 from adapters.tokens import REG, Tokens
@@ -21,6 +22,7 @@ from adapters.train.features import read_clip
 from adapters.train.grounder import GrounderRecipe
 from adapters.train.packing import ClipKey, Pass, assemble, sample_length
 from adapters.train.recipe import Item, Sample
+from adapters.train.verifier import VerifierRecipe
 from prompts import own_prompts
 from roles.errors import CheckpointError
 from roles.types import Example, Span
@@ -101,6 +103,22 @@ def test_questions_that_share_a_video_learn_what_each_would_alone(bench: Workben
     assert grads.keys() == alone_grads.keys()
     for name, grad in grads.items():
         torch.testing.assert_close(grad, alone_grads[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_verifier_learns_at_the_positions_at_which_it_will_judge(bench: Workbench, aligned: bool) -> None:
+    path = ORACLE / "videos" / "v1.mp4"
+    with open_video(path) as file:
+        item = Item(Example(str(path), QUERIES[0], answer="Yes", spans=(Span(6.0, 11.0),)), file.video, "x")
+    sample = VerifierRecipe(200).sample(item, own_prompts(), random.Random(0))  # noqa: S311
+    made = assemble([sample], bench.tokens, 28, read_clip, aligned=aligned)
+    request, key = sample.request, ClipKey.of(sample.request.clip)
+    laid = lay_out(bench.tokens, request.prompt, key.grid(28), request.clip.marked_norm, aligned=aligned)
+    length = laid.ids.shape[0]
+    assert torch.equal(made.ids[:length], laid.ids)
+    assert torch.equal(made.positions[:, :length], laid.positions)
+    plain = lay_out(bench.tokens, request.prompt, key.grid(28))
+    assert torch.equal(made.positions[:, made.visual], plain.positions[:, plain.visual]) == aligned
 
 
 def test_a_question_sees_nothing_of_the_others_on_its_video(bench: Workbench) -> None:

@@ -23,8 +23,9 @@ from agent.settings import Settings
 from prompts import Part, own_prompts
 from roles import answerer, planner
 from roles.errors import InputError, StepError
+from roles.manner import BUDGETS, Manner
 from roles.subtitles import Line
-from roles.types import Example, Request, Span
+from roles.types import Budget, Example, Request, Span
 from tests.fakes import ANSWER_PLAN, GROUND_PLAN, MOMENT_PLAN, ROWS, VIDEO, ScriptedBackbone
 
 BOOK = own_prompts()
@@ -350,6 +351,69 @@ def test_long_moments_get_different_clips_and_any_of_several_spans_is_taken() ->
     several = item_of(spans=(Span(0, 2), Span(58, 60)))
     clips = {ANSWERER.sample(several, BOOK, rng(seed)).request.clip.span for seed in range(20)}
     assert {span.start_s == 0 for span in clips if span is not None} == {True, False}
+
+
+# --- the checkpoint's manner --------------------------------------------------------------------------------------
+
+DEFAULT = Manner(
+    budgets={role: Budget(2.0, 8 + 4 * at, 12544, 22736) for at, role in enumerate(BUDGETS)},
+    style="direct",
+    choose="likelihood",
+    clip="hull",
+    min_clip_s=12.0,
+    candidates=3,
+    window_s=40.0,
+    marks="aligned",
+)
+
+
+def test_every_role_learns_and_is_asked_what_the_agent_asks_of_such_a_checkpoint() -> None:
+    backbone = ScriptedBackbone(manner=DEFAULT, verdicts=((0.1, 0.8), (0.9, 0.1), (0.2, 0.7)))
+    Agent(backbone).ask(VIDEO, QUESTION, OPTIONS)
+    judged = backbone.asked("verifier")[1].clip.marked
+    assert judged is not None
+    item = item_of(spans=(judged,), options=OPTIONS, tags={"query": QUERY})
+    recipes: list[Recipe] = [PLANNER, GROUNDER, AnswererRecipe(200, None, 0.0)]
+    for recipe in recipes:
+        [wanted] = backbone.asked(recipe.role)
+        manly = recipe.asked_as(DEFAULT)
+        assert manly.manner == DEFAULT
+        assert learned(manly, item) == wanted
+        assert asked(manly, item)[1] == [wanted]
+    judging = item_of(answer="Yes", spans=(judged,))
+    wanted = backbone.asked("verifier")[1]
+    assert learned(VERIFIER.asked_as(DEFAULT), judging) == wanted
+    assert asked(VERIFIER.asked_as(DEFAULT), judging)[1] == [wanted]
+
+
+def test_the_answerer_learns_from_all_moments_together_where_that_is_the_manner() -> None:
+    several = item_of(spans=(Span(20, 22), Span(5, 6), Span(40, 44)), options=OPTIONS)
+    recipe = AnswererRecipe(200, None, 0.25).asked_as(DEFAULT)
+    clips = [recipe.sample(several, BOOK, rng(seed)).request.clip.whole_span for seed in range(20)]
+    assert len(set(clips)) == 20
+    # The hull is 39 s long; each end moves by up to a quarter of that.
+    assert all(0 <= clip.start_s <= 14.75 and 34.25 <= clip.end_s <= 53.75 for clip in clips)
+    [watched] = asked(recipe, several)[1]
+    assert watched.clip.whole_span == Span(5, 44)
+    assert recipe.sample(several, BOOK, rng()).reply.text == "in the box"
+
+
+def test_validation_chooses_by_likelihood_where_that_is_the_manner() -> None:
+    recipe = AnswererRecipe(200, None, 0.0).asked_as(DEFAULT)
+    right, _ = asked(recipe, item_of(options=OPTIONS), likelihoods=(-2.0, -1.0))
+    wrong, _ = asked(recipe, item_of(options=OPTIONS), likelihoods=(-1.0, -2.0))
+    assert (right["right"], right["reply"]) == (True, "in the box")
+    assert (wrong["right"], wrong["reply"]) == (False, "in the basket")
+    with pytest.raises(StepError):
+        asked(recipe, item_of(options=OPTIONS), likelihoods=(math.nan, -2.0))
+
+
+def test_a_style_of_ones_own_goes_before_the_manners() -> None:
+    assert AnswererRecipe(200, "mcq", 0.0).asked_as(DEFAULT).manner == replace(DEFAULT, style="mcq", choose="letter")
+    assert AnswererRecipe(200, "options", 0.0).asked_as(DEFAULT).manner == replace(DEFAULT, style="options")
+    assert AnswererRecipe(200, None, 0.0).manner == Manner()
+    with pytest.raises(InputError, match="style 'essay'"):
+        AnswererRecipe(200, "essay", 0.0)
 
 
 # --- samples of a run ---------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def test_every_question_is_sound() -> None:
         assert "{" not in text
         assert "  " not in text
         assert text[0].isupper() or text[0] == '"', text
-        assert text[-1] in '.?"', text
+        # Some people type no question mark.
+        assert text[-1] in '.?")' or text[-1].isalnum(), text
         assert len(set(question.options)) == len(question.options)
         assert (question.answer is None) == (question.type in questions.MOMENTS) == (not question.options)
         assert question.answer is None or question.answer in question.options
@@ -303,16 +304,20 @@ def test_who_is_who_is_told_by_the_colour_of_the_clothes() -> None:
 def test_there_are_enough_wordings_and_no_two_are_the_same() -> None:
     for kind in wording.SLOTS:
         found = wording.book(kind)
-        for held, least in ((False, 24), (True, 8)):
-            lines = [w.text for (_, use, h), group in found.items() for w in group if use == "ask" and h == held]
-            assert len(lines) >= least
+        lines = [w.text for (_, use, h), group in found.items() for w in group if use == "ask" and h]
+        assert len(lines) >= 8
         for variant in wording.SLOTS[kind]:
-            lines = [w.text for (v, use, _), group in found.items() for w in group if (v, use) == (variant, "ask")]
-            assert len(set(lines)) == len(lines)
+            assert len(found[variant, "ask", False]) >= 50
+            for use in ("ask",) if kind == "scene" else ("ask", "query"):
+                shown = [w.text.casefold().rstrip(".?") for w in found[variant, use, False]]
+                held = [w.text.casefold().rstrip(".?") for w in found[variant, use, True]]
+                assert len(set(shown)) == len(shown)
+                assert len(set(held)) == len(held)
+                if use == "ask":
+                    assert not set(shown) & set(held)
         if kind != "scene":
-            queries = [(h, w) for (_, use, h), group in found.items() for w in group if use == "query"]
-            assert sum(not h for h, _ in queries) >= 10
-            assert sum(h for h, _ in queries) >= 4
+            assert all(len(found[variant, "query", False]) >= 25 for variant in wording.SLOTS[kind])
+            assert sum(len(found[variant, "query", True]) for variant in wording.SLOTS[kind]) >= 4
 
 
 @pytest.mark.parametrize(

@@ -315,10 +315,12 @@ def test_another_process_draws_the_same() -> None:
 
 
 def test_what_was_compiled_before_a_change_of_the_layout_is_not_used(tmp_path: Path) -> None:
-    for name in ("eval/__init__.py", "eval/worlds/__init__.py", "eval/worlds/rows.py", "eval/worlds/shapes.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "eval/worlds/tiles.py").touch()
+    for name in ("__init__", "worlds/__init__", "worlds/compiler", "worlds/rows", "worlds/shapes"):
+        (tmp_path / f"eval/{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"eval/{name}.py").write_bytes((ROOT / f"eval/{name}.py").read_bytes())
+    (tmp_path / "eval/worlds/art").mkdir()
+    for name in ("art/tracks", "geometry", "table", "tape", "tiles"):
+        (tmp_path / f"eval/worlds/{name}.py").touch()
     shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("__pycache__"))
     code = (
         "import numpy as np; from eval.worlds.rows import COLUMNS, SHAPE; from eval.worlds.shapes import distances\n"
@@ -348,6 +350,17 @@ def test_draw_lists_are_made_without_a_compiler() -> None:
         "import sys; sys.modules['numba'] = None; from tests.worlds_shapes import medley; print(medley(2, 20).frames)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "2\n"
+
+
+def test_without_a_compiler_a_draw_list_is_the_same() -> None:
+    code = (
+        "import hashlib, sys, warnings; sys.modules['numba'] = None; warnings.simplefilter('ignore')\n"
+        "from tests.worlds_shapes import medley; film = medley(6, 42, 3)\n"
+        "print(hashlib.sha256(film.rows.tobytes() + film.refs.tobytes()).hexdigest())"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    film = medley(6, 42, 3)
+    assert there == hashlib.sha256(film.rows.tobytes() + film.refs.tobytes()).hexdigest()
 
 
 def test_a_busy_scene_is_drawn_at_300_frames_a_second() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eval.worlds.art import colours
 from eval.worlds.art.layers import laid
 from eval.worlds.art.letters import plain, width, write
-from eval.worlds.art.pen import Pen
+from eval.worlds.art.pen import Pen, stencil
 from eval.worlds.art.tracks import BASE, RADIUS, SILL
 from eval.worlds.drawlist import Painter
 from eval.worlds.raster import draw
@@ -361,6 +361,34 @@ def test_a_frame_does_not_depend_on_the_times_beside_it() -> None:
     for i in (2, 9, 13, 22):
         alone = draw_list(film, np.array([i * 0.25]))
         assert np.array_equal(alone.frame(0), dense.frame(i))
+
+
+def test_what_is_drawn_from_a_stencil_is_what_its_pen_draws() -> None:
+    def flag(pen: Pen, tall: float) -> None:
+        pen.box(0, 0, 0.1, tall, (200, 30, 30), radius=0.02, line_width=0.01)
+        pen.at(0.1, 0.05, 0.5, tilt=0.3, flip=-1.0, alpha=0.5).ellipse(0, 0.1, 0.1, 0.05, (1, 2, 3), cut=(0, 1, 0.1))
+
+    painters = Painter(6), Painter(6)
+    for painter, raise_flag in zip(painters, (flag, stencil(flag)), strict=True):
+        for tall in (0.2, 0.3, 0.2):
+            turn = np.linspace(0, 1 + tall, 6)
+            raise_flag(Pen(painter, 0.5 + 0.1 * turn, 0.5, 0.8, tilt=turn, alpha=np.where(turn > 0.5, 1.0, 0.0)), tall)
+    direct, cut = (painter.build(1.0) for painter in painters)
+    assert len(direct.rows) > 12
+    assert np.array_equal(direct.rows, cut.rows)
+    assert np.array_equal(direct.refs, cut.refs)
+
+
+def test_a_stencil_refuses_what_changes_from_frame_to_frame() -> None:
+    wave = stencil(lambda pen: pen.ellipse(np.zeros(3), 0, 0.1, 0.1, (1, 2, 3)))
+    with pytest.raises(ValueError, match="there are 0 frames"):
+        wave(Pen(Painter(3), 0, 0, 1))
+
+
+def test_a_pen_does_not_draw_inside_a_group() -> None:
+    painter = Painter(1)
+    with painter.at(0.5, 0.5), pytest.raises(ValueError, match="inside a painter's group"):
+        Pen(painter, 0, 0, 1).ellipse(0, 0, 0.1, 0.1, (1, 2, 3))
 
 
 def test_times_that_go_backwards_are_refused() -> None:

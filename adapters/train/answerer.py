@@ -2,8 +2,9 @@
 
     python -m adapters.train.answerer --model BASE --data train.jsonl --out adapters
 
-It watches the true moment as it will watch the grounder's: widened to a least length. So that it does not come to rely
-on exact ends, they are jittered. Examples without spans are answered from the whole video.
+It watches the true moment as it will watch the grounder's: widened to a least length. Of several moments it watches
+one, or all from the first to the last, as the checkpoint's manner says. So that it does not come to rely on exact ends,
+they are jittered. Examples without spans are answered from the whole video.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from adapters.train.command import command
@@ -19,6 +20,8 @@ from adapters.train.config import TrainConfig, about
 from adapters.train.recipe import Item, Record, Sample, Skip, check_words
 from prompts import Part, PromptBook
 from roles import answerer, scores
+from roles.errors import InputError
+from roles.manner import Manner
 from roles.planner import clean_query
 from roles.types import Request, Span
 
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 class AnswererConfig(TrainConfig):
     """The answerer's settings."""
 
-    style: Literal["mcq", "options", "direct"] = field(
-        default="mcq", metadata=about("how options are put to it; as the agent will", "data")
+    style: Literal["mcq", "options", "direct"] | None = field(
+        default=None, metadata=about("how options are put to it; none: as the base's mindreel.json says", "data")
     )
     jitter: float = field(
         default=0.25, metadata=about("ends move by up to this share of the moment's length", "data", at_least=0)
@@ -44,35 +47,60 @@ class AnswererConfig(TrainConfig):
 
 @dataclass(frozen=True, slots=True)
 class AnswererRecipe:
-    """How the answerer learns."""
+    """How the answerer learns; a style of its own goes before the manner's.
+
+    Raises:
+        InputError: An unknown style.
+    """
 
     max_words: int
-    style: str
+    style: str | None
     jitter: float
     role: str = answerer.ROLE
     learns_tokens: bool = False
     with_head: bool = False
     best: str = "accuracy"
+    manner: Manner = field(default_factory=Manner)
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "manner", self.manner.with_style(self.style))
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    def asked_as(self, manner: Manner) -> AnswererRecipe:
+        """The same for a checkpoint that wants to be asked so; a style of its own stays."""
+        return replace(self, manner=manner)
 
     def sample(self, item: Item, prompts: PromptBook, rng: random.Random) -> Sample:
         """The question on a jittered clip, and its answer."""
         check_words(item.example.question, self.max_words)
         if item.example.answer is None:
             raise Skip("no answer")
-        moment = (
-            jittered(rng.choice(item.spans()), self.jitter, item.video.duration_s, rng) if item.example.spans else None
-        )
-        text = answerer.target(item.example.answer, item.example.options, self.style)
+        moment = None
+        if item.example.spans:
+            spans = item.spans()
+            chosen = answerer.hull(spans) if self.manner.clip == "hull" else rng.choice(spans)
+            moment = jittered(chosen, self.jitter, item.video.duration_s, rng)
+        text = answerer.target(item.example.answer, item.example.options, self.manner.style)
         return Sample(self._request(item, moment, prompts), Part(text, trusted=False), source=item.source)
 
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Lets it answer from the true moment."""
         if item.example.answer is None:
             raise Skip("no answer")
-        moment = item.spans()[0] if item.example.spans else None
-        reply = backbone.write(self._request(item, moment, backbone.prompts))
+        moment = None
+        if item.example.spans:
+            moment = answerer.hull(item.spans()) if self.manner.clip == "hull" else item.spans()[0]
+        request = self._request(item, moment, backbone.prompts)
         options = item.example.options
-        shown = options if self.style != "direct" else ()
+        if options and self.manner.choose == "likelihood":
+            found = backbone.choose(request, answerer.replies(options, self.manner.style))
+            text = options[answerer.likeliest(found)]
+            right = text == item.example.answer
+            return {"right": right, "reply": text, "answer": item.example.answer, "options": len(options)}
+        reply = backbone.write(request)
+        shown = options if self.manner.style != "direct" else ()
         text, choice = answerer.read(reply.text, shown)
         if shown:
             right = choice == answerer.LETTERS[shown.index(item.example.answer)]
@@ -89,10 +117,16 @@ class AnswererRecipe:
         return {"accuracy": scores.accuracy([record["right"] for record in records])}
 
     def _request(self, item: Item, moment: Span | None, prompts: PromptBook) -> Request:
-        span = answerer.clip_span(moment, Span(0.0, item.video.duration_s))
-        example = item.example
+        example, manner = item.example, self.manner
         return answerer.request(
-            item.video, span, example.question, prompts, example.options, item.subtitles, self.style
+            item.video,
+            answerer.clip_span(moment, Span(0.0, item.video.duration_s), manner.min_clip_s),
+            example.question,
+            prompts,
+            example.options,
+            item.subtitles,
+            manner.style,
+            manner.budget(self.role),
         )
 
 

@@ -34,6 +34,7 @@ from adapters.tokens import END, END_OF_TEXT, NEW_TOKENS, Tokens
 from adapters.train.network import NewTokens, TrainingNetwork
 from prompts import PromptBook
 from roles.errors import CheckpointError
+from roles.manner import Manner
 
 if TYPE_CHECKING:
     from adapters.export import TrainedAdapter
@@ -151,6 +152,7 @@ def build(
     with_head: bool,
     init: AdapterFolder | None,
     seed: int,
+    manner: Manner | None = None,
 ) -> Workbench:
     """Puts a workbench together.
 
@@ -165,6 +167,7 @@ def build(
         with_head: Whether it has a regression head.
         init: Adapters to start from; None starts anew.
         seed: Of what is drawn at random.
+        manner: How the checkpoint is asked; None is as VideoMind's.
 
     Raises:
         CheckpointError: Weights that do not fit.
@@ -187,7 +190,7 @@ def build(
                 head.load_state_dict({k.removeprefix("base_model.model."): v.float() for k, v in stored.items()})
     mean, std = read_normalisation(base, CLIP_MEAN, CLIP_STD)
     stops = read_stop_ids(base, [tokens.id(END), tokens.id(END_OF_TEXT)])
-    backbone = Qwen2VL(model, tokens, prompts, placement, stops, mean, std)
+    backbone = Qwen2VL(model, tokens, prompts, placement, stops, mean, std, manner)
     network = TrainingNetwork(model, backbone.language_model, learned, head, (mean, std))
     network.new_tokens.to(placement.device)
     return Workbench(role, network, backbone, tokens, prompts, lora, token_ids, notes)

@@ -40,6 +40,7 @@ class PassDataset:
         tokens: The checkpoint's tokenizer.
         token_px: Side of the square behind one visual token.
         store: Kept visual tokens; None decodes frames.
+        aligned: How tokens around segment tokens are numbered; see `adapters.positions`.
     """
 
     planned: Sequence[PlannedPass]
@@ -47,6 +48,7 @@ class PassDataset:
     tokens: Tokens
     token_px: int
     store: FeatureStore | None = None
+    aligned: bool = False
 
     def __len__(self) -> int:
         return len(self.planned)
@@ -73,7 +75,7 @@ class PassDataset:
             else:
                 reason = next(iter(broken.values()))
                 raise VideoError(f"none of the {len(broken)} videos can be read any more; the first: {reason}")
-        made = assemble(taken, self.tokens, self.token_px, loaded.__getitem__, planned.weight)
+        made = assemble(taken, self.tokens, self.token_px, loaded.__getitem__, planned.weight, self.aligned)
         return replace(made, broken=tuple(broken.items()))
 
     def _load(self, key: ClipKey) -> Tensor:

@@ -131,6 +131,7 @@ def finish(
             base_name=config.model,
             layout=config.layout,
             prompts=bench.prompts,
+            manner=recipe.manner,
             tokens_from=bench.tokens.folder,
             card=model_card(summary, str(config.out), CURVE if CURVE in files else None),
             files={**files, SETTINGS: to_yaml(config)},

@@ -12,7 +12,7 @@ import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from adapters.train.recipe import Item, Record, Sample, check_words
 from prompts import Part, PromptBook
 from roles import grounder, scores
 from roles.errors import InputError, StepError
+from roles.manner import Manner
 from roles.types import Pointing, Span
 
 if TYPE_CHECKING:
@@ -50,18 +51,24 @@ class GrounderRecipe:
     learns_tokens: bool = True
     with_head: bool = True
     best: str = "mIoU"
+    manner: Manner = field(default_factory=Manner)
+
+    def asked_as(self, manner: Manner) -> GrounderRecipe:
+        """The same for a checkpoint that wants to be asked so."""
+        return replace(self, manner=manner)
 
     def sample(self, item: Item, prompts: PromptBook, rng: random.Random) -> Sample:
         """The query, and the sentence with the timestamp token that stands for its moments."""
         query = check_words(query_of(item), self.max_words)
-        request = grounder.request(item.video, None, query, prompts)
+        request = grounder.request(item.video, None, query, prompts, self.manner.budget(self.role))
         reply = Part(told_by(prompts), trusted=True)
         return Sample(request, reply, item.spans(), item.source)
 
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Lets it find the moment."""
         window = Span(0.0, item.video.duration_s)
-        pointing = backbone.point(grounder.request(item.video, None, query_of(item), backbone.prompts))
+        budget = self.manner.budget(self.role)
+        pointing = backbone.point(grounder.request(item.video, None, query_of(item), backbone.prompts, budget))
         check_finite(pointing)
         moments = grounder.read(pointing, window, UNIT_S, verified=False)[:5]
         return {

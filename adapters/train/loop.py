@@ -21,7 +21,7 @@ import torch
 from adapters.export import check_place
 from adapters.loading import Placement, choose_placement, quiet_transformers
 from adapters.memory import reset_peak_memory
-from adapters.store import AdapterFolder, read_adapter_folder, resolve
+from adapters.store import AdapterFolder, manner_of, read_adapter_folder, resolve
 from adapters.tokenizer_files import tokens_with_new
 from adapters.tokens import Tokens
 from adapters.train.build import LoraShape, Workbench, build
@@ -86,6 +86,7 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
     base = resolve(config.model, "base model")
     init = read_adapter_folder(config.init, own_wording=True) if config.init is not None else None
     prompts = _prompts(config, init)
+    recipe = recipe.asked_as(manner_of(init, base))
 
     with processes.main_process_first():
         data = load_data(config.data, config, recipe, prompts, processes.is_main_process)
@@ -122,6 +123,7 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
         recipe.with_head,
         init,
         config.seed,
+        recipe.manner,
     )
     if bench.network.head is not None:
         bench.network.head.drop_path = getattr(recipe, "drop_path", 0.0)
@@ -151,7 +153,8 @@ def _train(config: TrainConfig, recipe: Recipe, variants: int) -> Outcome:
     if config.compile:
         bench.network.compile_parts()
 
-    dataset = PassDataset([one for step in planned for one in step], samples, tokens, token_px, store)
+    aligned = recipe.manner.marks == "aligned"
+    dataset = PassDataset([one for step in planned for one in step], samples, tokens, token_px, store, aligned)
     trainer = _trainer(config, recipe, bench, dataset, data, val, work, steps, passes, processes)
     reset_peak_memory(placement.device)
     started_s = time.perf_counter()

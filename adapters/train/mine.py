@@ -28,6 +28,7 @@ from adapters.train.grounder import check_finite
 from roles import grounder, verifier
 from roles.errors import DataError, MindreelError
 from roles.examples import read_numbered, to_line, video_path, write_text
+from roles.manner import MANNER_FILE
 from roles.spans import iou
 from roles.types import Example, Moment, Span
 
@@ -63,10 +64,11 @@ def candidates(backbone: Qwen2VL, video: Any, query: str) -> tuple[list[Moment],
     Raises:
         StepError: It has diverged.
     """
-    pointing = backbone.point(grounder.request(video, None, query, backbone.prompts))
+    manner = backbone.manner
+    pointing = backbone.point(grounder.request(video, None, query, backbone.prompts, manner.budget(grounder.ROLE)))
     check_finite(pointing)
     window = Span(0.0, video.duration_s)
-    moments = grounder.read(pointing, window, UNIT_S, verified=True)[: verifier.MAX_CANDIDATES]
+    moments = grounder.read(pointing, window, UNIT_S, verified=True)[: manner.candidates]
     return moments, pointing.rows_norm is not None
 
 
@@ -167,13 +169,13 @@ def mine(
 
 
 def grounder_id(adapters: Path) -> str:
-    """Tells apart what decides a grounder's candidates: its weights, its head and its prompts.
+    """Tells apart what decides a grounder's candidates: its weights, its head, its prompts and its manner.
 
     Raises:
         DataError: They cannot be read.
     """
     digest = hashlib.sha256()
-    files = [adapters / "prompts.json", adapters / "pytorch_model.safetensors"]
+    files = [adapters / "prompts.json", adapters / MANNER_FILE, adapters / "pytorch_model.safetensors"]
     for path in [*files, *sorted((adapters / "grounder").glob("*.safetensors"))]:
         try:
             if path.is_file():

@@ -153,7 +153,12 @@ def reply_ids(tokens: Tokens, sample: Sample) -> list[int]:
 
 
 def assemble(
-    samples: Sequence[Sample], tokens: Tokens, token_px: int, load: Callable[[ClipKey], Tensor], weight: float = 1.0
+    samples: Sequence[Sample],
+    tokens: Tokens,
+    token_px: int,
+    load: Callable[[ClipKey], Tensor],
+    weight: float = 1.0,
+    aligned: bool = False,
 ) -> Pass:
     """Packs samples.
 
@@ -163,6 +168,7 @@ def assemble(
         token_px: Side of the square behind one visual token.
         load: Gives a clip's frames or visual tokens.
         weight: See `Pass`.
+        aligned: How tokens around segment tokens are numbered; see `adapters.positions`.
 
     Raises:
         VideoError: From `load`.
@@ -190,7 +196,7 @@ def assemble(
             sample = samples[number]
             reply = reply_ids(tokens, sample)
             laid = lay_out(
-                tokens, sample.request.prompt, grid, key.marked_norm, sample.request.reply_start, reply_ids=reply
+                tokens, sample.request.prompt, grid, key.marked_norm, sample.request.reply_start, reply, aligned
             )
             if not suffixes:
                 prefix = int(laid.visual[-1]) + 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from adapters.train.command import command
@@ -21,6 +21,7 @@ from adapters.train.recipe import Item, Record, Sample, Skip, check_words
 from prompts import Part, PromptBook
 from roles import planner, scores
 from roles.errors import ReplyError
+from roles.manner import Manner
 from roles.types import Example, Plan
 
 if TYPE_CHECKING:
@@ -41,19 +42,25 @@ class PlannerRecipe:
     learns_tokens: bool = False
     with_head: bool = False
     best: str = "route_accuracy"
+    manner: Manner = field(default_factory=Manner)
+
+    def asked_as(self, manner: Manner) -> PlannerRecipe:
+        """The same for a checkpoint that wants to be asked so."""
+        return replace(self, manner=manner)
 
     def sample(self, item: Item, prompts: PromptBook, rng: random.Random) -> Sample:
         """The question, and the plan that is right for it."""
         question = check_words(item.example.question, self.max_words)
         route = route_of(item.example)
         query = None if route == "answer" else planner.clean_query(item.example.tags.get("query", question))
-        request = planner.request(item.video, None, question, prompts)
+        request = planner.request(item.video, None, question, prompts, self.manner.budget(self.role))
         return Sample(request, Part(planner.target(route, query), trusted=False), source=item.source)
 
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Lets it plan."""
         question = item.example.question
-        reply = backbone.write(planner.request(item.video, None, question, backbone.prompts))
+        budget = self.manner.budget(self.role)
+        reply = backbone.write(planner.request(item.video, None, question, backbone.prompts, budget))
         try:
             said: str | None = kind_of(planner.read(reply.text, question), question)
         except ReplyError:

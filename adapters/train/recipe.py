@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prompts import Part, PromptBook
+from roles.manner import Manner
 from roles.subtitles import Line
 from roles.types import Example, Request, Span, Video
 
@@ -96,6 +97,13 @@ class Recipe(Protocol):
     @property
     def best(self) -> str:
         """The metric by which checkpoints are compared; more is better."""
+
+    @property
+    def manner(self) -> Manner:
+        """How it is asked, in training and in validation."""
+
+    def asked_as(self, manner: Manner) -> Recipe:
+        """The same for a checkpoint that wants to be asked so; what the role's own settings say wins."""
 
     def sample(self, item: Item, prompts: PromptBook, rng: random.Random) -> Sample:
         """What an example teaches.

@@ -15,6 +15,7 @@ from adapters.train.recipe import Recipe
 from adapters.train.trainer import BEST_FILE, complete_checkpoints, remove_cut_off, write_atomic
 from prompts import PromptBook
 from roles.errors import InputError
+from roles.manner import Manner
 
 CONFIG_FILE = "config.yaml"
 RUN_FILE = "run.json"
@@ -33,7 +34,7 @@ def prepare_folder(
     """Makes the run's folder, or checks that it is of the same run; returns the checkpoint to go on from.
 
     Raises:
-        InputError: The folder holds checkpoints of a run with other settings, data, prompts or another start.
+        InputError: The folder holds checkpoints of a run with other settings, data, prompts, manner or another start.
     """
     wording = "\n".join(f"{key} {template.source}" for key, template in sorted(prompts.templates.items()))
     start = init.roles[recipe.role].folder / ADAPTER_FILE if init is not None and recipe.role in init.roles else None
@@ -42,6 +43,7 @@ def prepare_folder(
         "data": _sha256(config.data.read_bytes()),
         "samples": len(data.items),
         "prompts": _sha256(wording.encode()),
+        "manner": None if recipe.manner == Manner() else recipe.manner.to_json(),
         "init": _sha256(start.read_bytes()) if start is not None else None,
     }
     if config.fresh and main:

@@ -13,7 +13,7 @@ import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from adapters.train.command import command
@@ -22,6 +22,7 @@ from adapters.train.recipe import Item, Record, Sample, Skip, check_words
 from prompts import Part, PromptBook
 from roles import scores, verifier
 from roles.errors import StepError
+from roles.manner import Manner
 from roles.types import Request, Span
 
 if TYPE_CHECKING:
@@ -44,17 +45,22 @@ class VerifierRecipe:
     learns_tokens: bool = True
     with_head: bool = False
     best: str = "auc"
+    manner: Manner = field(default_factory=Manner)
+
+    def asked_as(self, manner: Manner) -> VerifierRecipe:
+        """The same for a checkpoint that wants to be asked so."""
+        return replace(self, manner=manner)
 
     def sample(self, item: Item, prompts: PromptBook, rng: random.Random) -> Sample:
         """A candidate, and whether it is the moment."""
         check_words(item.example.question, self.max_words)
         said = "yes" if verdict_of(item) else "no"
         reply = Part(prompts.get(verifier.ROLE, said).fill().text, trusted=False)
-        return Sample(_request(item, prompts), reply, source=item.source)
+        return Sample(self._request(item, prompts), reply, source=item.source)
 
     def ask(self, backbone: Qwen2VL, item: Item) -> Record:
         """Lets it judge a candidate."""
-        [judgement] = backbone.judge([_request(item, backbone.prompts)])
+        [judgement] = backbone.judge([self._request(item, backbone.prompts)])
         if not math.isfinite(judgement.margin):
             raise StepError("the probabilities of Yes and No are no numbers: the adapter has diverged")
         return self._record(item, judgement.margin)
@@ -62,6 +68,14 @@ class VerifierRecipe:
     def missed(self, item: Item) -> Record:
         """The wrong verdict, with certainty."""
         return self._record(item, -1.0 if verdict_of(item) else 1.0)
+
+    def _request(self, item: Item, prompts: PromptBook) -> Request:
+        spans = item.spans()
+        if len(spans) != 1:
+            raise Skip("not exactly one span, the candidate")
+        part, budget = Span(0.0, item.video.duration_s), self.manner.budget(self.role)
+        question, window_s = item.example.question, self.manner.window_s
+        return verifier.request(item.video, part, spans[0], question, prompts, budget, window_s)
 
     def _record(self, item: Item, margin: float) -> Record:
         tags = item.example.tags
@@ -94,13 +108,6 @@ def verdict_of(item: Item) -> bool:
     if said not in ("yes", "no"):
         raise Skip("the answer is neither Yes nor No")
     return said == "yes"
-
-
-def _request(item: Item, prompts: PromptBook) -> Request:
-    spans = item.spans()
-    if len(spans) != 1:
-        raise Skip("not exactly one span, the candidate")
-    return verifier.request(item.video, Span(0.0, item.video.duration_s), spans[0], item.example.question, prompts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from eval.worlds.groups import Group, Point
+from eval.worlds.groups import Group, Point, five
 from eval.worlds.rows import (
     ARC,
     BOX,
@@ -33,7 +33,8 @@ from eval.worlds.rows import (
     DrawList,
     Value,
 )
-from eval.worlds.table import Camera, Shape, build
+from eval.worlds.table import Camera, build
+from eval.worlds.tape import Tape
 
 __all__ = ["Array", "Colour", "DrawList", "Options", "Painter", "Point", "Value"]
 
@@ -71,11 +72,21 @@ class Painter:
 
     def __init__(self, times: int) -> None:
         self.times = times
-        self._shapes: list[Shape] = []
+        self.tape = Tape(times)
         self._group: Group | None = None
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self.tape)
+
+    def pen(self, columns: list[Value]) -> int:
+        """Takes a pen, as `Tape.pen`.
+
+        Raises:
+            ValueError: It would draw inside a group: pens stand on the stage itself.
+        """
+        if self._group is not None:
+            raise ValueError("a pen does not draw inside a painter's group; give the pen the group's place")
+        return self.tape.pen(columns)
 
     @contextmanager
     def at(
@@ -158,9 +169,7 @@ class Painter:
 
     def polygon(self, points: Sequence[Point], fill: Colour, round: Value = 0.0, **options: Unpack[Options]) -> None:
         """A convex polygon of 3 to 5 corners, grown by `round` on all sides."""
-        if not 3 <= len(points) <= 5:
-            raise ValueError(f"a polygon has 3 to 5 corners, not {len(points)}; paint several")
-        self._add(POLYGON, _five(points), fill, round, options)
+        self._add(POLYGON, five(points, 3), fill, round, options)
 
     def arc(
         self,
@@ -193,9 +202,7 @@ class Painter:
 
     def stroke(self, points: Sequence[Point], r: Value, fill: Colour = (0, 0, 0), **options: Unpack[Options]) -> None:
         """Straight strokes through 2 to 5 points with round joints: letters, whiskers, zigzags."""
-        if not 2 <= len(points) <= 5:
-            raise ValueError(f"a stroke goes through 2 to 5 points, not {len(points)}; paint several")
-        self._add(STROKE, _five(points), fill, r, options)
+        self._add(STROKE, five(points, 2), fill, r, options)
 
     def _add(self, kind: int, shape: list[Value], fill: Colour, radius: Value, options: Options) -> None:
         """Stores a shape's columns, moved out of its group."""
@@ -223,13 +230,7 @@ class Painter:
         columns += shape
         columns += [0.0] * (ROUND - len(columns))
         columns += [radius, options.get("fill_alpha", 1.0)]
-        arrays: dict[int, Array] = {}
-        for i, value in enumerate(columns):
-            if isinstance(value, np.ndarray) and value.ndim:
-                if value.shape != (self.times,):
-                    raise ValueError(f"an array of shape {value.shape} was painted with; there are {self.times} frames")
-                arrays[i], columns[i] = value, 0.0
-        self._shapes.append(Shape(columns, arrays))  # type: ignore[arg-type]  # no array is left in it
+        self.tape.add(columns)
 
     def build(
         self,
@@ -250,20 +251,29 @@ class Painter:
             light: Factor on all colours.
             camera_step: The camera moves in steps of this size, so that in most frames the backdrop stays the same.
         """
-        if not self.times:
-            dx = dy = zoom = light = 1.0
-        zoom, dx, dy = (np.rint(np.divide(value, camera_step)) * camera_step for value in (zoom, dx, dy))
-        x0: Value = width / 2 - (width / 2 + dx) * zoom
-        y0: Value = 0.5 - (0.5 + dy) * zoom
-        paths = [np.asarray(value) for value in (zoom, x0, y0)]
-        if any(np.any(path != path[:1]) for path in paths if path.ndim):
-            zoom, x0, y0 = (np.broadcast_to(path, (self.times,)) for path in paths)
-        else:
-            # It stands still, however it was given.
-            zoom, x0, y0 = (float(path.flat[0]) for path in paths)
-        return build(self._shapes, self.times, Camera(zoom, x0, y0, light), width)
+        return together([self], width, dx, dy, zoom, light, camera_step)[0]
 
 
-def _five(points: Sequence[Point]) -> list[Value]:
-    """Five points, the last one repeated as needed, as x, y, x, y ..."""
-    return [value for point in [*points, *[points[-1]] * (5 - len(points))] for value in point]
+def together(
+    painters: Sequence[Painter],
+    width: float,
+    dx: Value = 0.0,
+    dy: Value = 0.0,
+    zoom: Value = 1.0,
+    light: Value = 1.0,
+    camera_step: float = 1 / 2048,
+) -> list[DrawList]:
+    """The draw list of each painter, at least one; the arguments are those of `Painter.build`."""
+    times = painters[0].times
+    if not times:
+        dx = dy = zoom = light = 1.0
+    zoom, dx, dy = (np.rint(np.divide(value, camera_step)) * camera_step for value in (zoom, dx, dy))
+    x0: Value = width / 2 - (width / 2 + dx) * zoom
+    y0: Value = 0.5 - (0.5 + dy) * zoom
+    paths = [np.asarray(value) for value in (zoom, x0, y0)]
+    if any(np.any(path != path[:1]) for path in paths if path.ndim):
+        zoom, x0, y0 = (np.broadcast_to(path, (times,)) for path in paths)
+    else:
+        # It stands still, however it was given.
+        zoom, x0, y0 = (float(path.flat[0]) for path in paths)
+    return build([painter.tape for painter in painters], times, Camera(zoom, x0, y0, light), width)

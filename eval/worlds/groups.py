@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.worlds.rows import Value
@@ -29,3 +30,15 @@ class Group:
     def direction(self, x: Value, y: Value) -> Point:
         """Which way a direction of the group ends up pointing, its length kept."""
         return (self.a * x + self.b * y) / self.scale, (self.c * x + self.d * y) / self.scale
+
+
+def five(points: Sequence[Point], least: int) -> list[Value]:
+    """`least` to five points, the last one repeated as needed, as x, y, x, y ...
+
+    Raises:
+        ValueError: There are fewer or more.
+    """
+    if not least <= len(points) <= 5:
+        what = "a polygon has 3 to 5 corners" if least == 3 else "a stroke goes through 2 to 5 points"
+        raise ValueError(f"{what}, not {len(points)}; paint several")
+    return [value for point in [*points, *[points[-1]] * (5 - len(points))] for value in point]

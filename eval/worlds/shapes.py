@@ -6,16 +6,13 @@ alike; `gpu_kernel.py` takes the same steps in the same order.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
+import numba  # noqa: F401  # without it these shapes would take minutes: that is said when this module is imported
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from eval.worlds.compiler import compiled
 from eval.worlds.rows import (
     ARC,
     BOX,
@@ -30,32 +27,12 @@ from eval.worlds.rows import (
     SHAPE,
 )
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-SOURCES = ("rows", "shapes", "tiles")
 Real = Any
 """A 32-bit number; the compiler sees its exact type."""
 
 _0, _1, _2 = (np.float32(v) for v in (0, 1, 2))
 _TINY = np.float32(1e-12)
 _FLAT = np.float32(0.99)
-
-
-def compiled(function: Function) -> Function:
-    """Compiles it when it is first called, and keeps the machine code on disk where there is a place to write."""
-    try:
-        dispatcher = njit(cache=True, nogil=True)(function)
-        # By itself numba sees changes of the function's own file only, not of those it takes helpers and columns from.
-        dispatcher._cache._cache_file._source_stamp = _stamp()
-    except (RuntimeError, OSError, AttributeError):
-        dispatcher = njit(nogil=True)(function)
-    return cast("Function", dispatcher)
-
-
-@cache
-def _stamp() -> str:
-    """What tells one version of all compiled sources from another."""
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in SOURCES)).hexdigest()
 
 
 @compiled

@@ -20,7 +20,7 @@ from eval.worlds.art.pen import Num, Pen
 from eval.worlds.art.people import draw_person
 from eval.worlds.art.things import thing
 from eval.worlds.art.tracks import BASE, Acting, pulse, side_of, stage_of, there
-from eval.worlds.drawlist import DrawList, Painter
+from eval.worlds.drawlist import DrawList, Painter, together
 from eval.worlds.scene import ROOM, YARD, Container, Person, Scene, Stage
 
 FADE_S = 0.125
@@ -67,7 +67,7 @@ def draw_list(scene: Scene, times_s: Array) -> DrawList:
     dx, dy, zoom = (
         first if first == last else first + (last - first) * part for first, last in (camera.dx, camera.dy, camera.zoom)
     )
-    layers = [painter.build(width, dx=dx, dy=dy, zoom=zoom, light=look.light) for painter in painters]
+    layers = together(painters, width, dx, dy, zoom, look.light)
     return laid(layers, np.argsort(np.array(ranks).T, axis=1, kind="stable"))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.worlds.compiler import compiled
 from eval.worlds.rows import (
     ALPHA,
     BOUNDS,
@@ -27,7 +28,7 @@ from eval.worlds.rows import (
     SHAPE,
     SOFT,
 )
-from eval.worlds.shapes import Real, compiled, distances
+from eval.worlds.shapes import Real, distances
 
 TILE = 16
 """Width and height of a tile in pixels."""

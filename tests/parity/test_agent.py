@@ -111,5 +111,5 @@ def test_the_command_line_answers_as_recorded(tmp_path: Path) -> None:
     for moment, (start_s, end_s), confidence in zip(found["moments"], output["pred"], output["conf"], strict=True):
         assert (moment["start_s"], moment["end_s"]) == pytest.approx((start_s, end_s), abs=1e-6)
         assert moment["confidence"] == pytest.approx(confidence, abs=1e-5)
-    assert found["answer"] == {"text": output["answerer_response"], "choice": "C"}
+    assert found["answer"] == {"text": output["answerer_response"], "choice": "C", "option_probs": None}
     assert found["clip"] == {"start_s": 0.0, "end_s": 24.0}

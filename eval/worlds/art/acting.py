@@ -74,12 +74,12 @@ def _walk(scene: Scene, stage: Stage, person: Person, index: int, acting: Acting
                 tag = np.maximum(tag, pulse(t, shot.start_s, shot.start_s + 2.5))
     away = -0.3 if stage.door_x < stage.window_x else 0.3
     for beat in beats_of(scene, person.name):
-        after = int(np.searchsorted(t, beat.start_s))
+        after = int(t.searchsorted(beat.start_s))
         if beat.kind == "leave":
             front, sill = door_parts(beat)
             keys += [(beat.start_s, beat.x_from, 0), (front, stage.door_x, 0), (sill, stage.door_x, 1)]
             keys.append((beat.end_s, stage.door_x + away, 1))
-            shown[int(np.searchsorted(t, beat.end_s)) :] = 0
+            shown[int(t.searchsorted(beat.end_s)) :] = 0
             tag[after:] = np.minimum(tag[after:], 1 - ramp(t[after:], beat.start_s, beat.start_s + 0.2))
         elif beat.kind == "enter":
             front, sill = door_parts(beat)
@@ -210,7 +210,7 @@ def _in_nook(scene: Scene, person: Person, t: Array) -> NDArray[np.bool_]:
     hidden = np.full(len(t), person.place == NOOK)
     for beat in beats_of(scene, person.name):
         if beat.kind == "hide":
-            hidden[int(np.searchsorted(t, beat.walk_end_s)) :] = True
+            hidden[int(t.searchsorted(beat.walk_end_s)) :] = True
         elif beat.kind in ("come_out", "leave", "enter"):
-            hidden[int(np.searchsorted(t, beat.start_s)) :] = False
+            hidden[int(t.searchsorted(beat.start_s)) :] = False
     return hidden

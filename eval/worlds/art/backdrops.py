@@ -9,7 +9,7 @@ import random
 
 from eval.worlds.art.colours import LAYOUT, PAPER, RGB, Palette, dark, mix, pale, palette
 from eval.worlds.art.furniture import EDGE, FLOOR, furnish
-from eval.worlds.art.pen import Num, Pen
+from eval.worlds.art.pen import Num, Pen, stencil
 from eval.worlds.scene import Stage
 
 DOOR_TOP = 0.235
@@ -17,6 +17,7 @@ WINDOW_TOP = 0.055
 SILL = 0.275
 
 
+@stencil
 def outdoors(pen: Pen, stage: Stage) -> None:
     """What is seen through door and window: sky, sun, hills, a tree, a path."""
     shades = palette(stage.palette)
@@ -44,6 +45,7 @@ def outdoors(pen: Pen, stage: Stage) -> None:
     )
 
 
+@stencil
 def room(pen: Pen, stage: Stage) -> None:
     """Wall with its openings, floor, and what hangs and stands about."""
     shades = palette(stage.palette)
@@ -156,6 +158,7 @@ def _window(pen: Pen, u: float, shades: Palette) -> None:
     pen.box(u, WINDOW_TOP - 0.008, half + 0.045, 0.013, dark(shades.accent, 0.1), radius=0.008)
 
 
+@stencil
 def sill(pen: Pen, stage: Stage) -> None:
     """The window's sill; painted after those who look in, before their hands."""
     shades = palette(stage.palette)
@@ -163,6 +166,7 @@ def sill(pen: Pen, stage: Stage) -> None:
             line=dark(shades.trim, 0.35), line_width=0.003)  # fmt: skip
 
 
+@stencil
 def screen(pen: Pen, stage: Stage) -> None:
     """The tall folding screen: three leaves with a pattern, painted before those who stand behind it."""
     if stage.screen_x is None:
@@ -187,6 +191,7 @@ def screen(pen: Pen, stage: Stage) -> None:
             part.ellipse(u0 + third / 2, v, 0.011, 0.019, pale(colour, 0.55 if row % 2 else 0.4))
 
 
+@stencil
 def yard(pen: Pen, stage: Stage) -> None:
     """Another place under the open sky, where interludes happen."""
     shades = palette(stage.palette)

@@ -82,7 +82,7 @@ def carry(scene: Scene, acting: Acting) -> None:
 
         stay(0, item.inside)
         for beat in sorted(scene.beats, key=lambda beat: beat.start_s):
-            first, last = int(np.searchsorted(t, beat.walk_end_s)), int(np.searchsorted(t, beat.end_s, side="right"))
+            first, last = int(t.searchsorted(beat.walk_end_s)), int(t.searchsorted(beat.end_s, side="right"))
             if beat.kind == "put" and beat.thing == item.name and beat.container is not None:
                 stay(last, beat.container)
                 pour(beat.walk_end_s, beat.end_s, beat.container, out=False, person=beat.person)

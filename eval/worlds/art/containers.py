@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from eval.worlds.art.colours import INK, PAPER, RGB, dark, mix, pale
-from eval.worlds.art.pen import Num, Pen
+from eval.worlds.art.pen import Num, Pen, stencil
 
 HALF = 0.118
 HIGH = 0.185
@@ -61,6 +61,17 @@ def behind(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: 
 
     Lids turn about the end that `side` says, 1 is the right one.
     """
+    _back(pen, shape, fill, glass)
+    rim, top = _RIM[shape], _TOP.get(shape, -0.178)
+    if np.any(opening):
+        # A lid that stands open is behind what comes out.
+        _lid(pen.at(0, 0, alpha=np.where(np.asarray(opening) > _AJAR, 1.0, 0.0)), shape, fill, opening, glass, side)
+        pen.ellipse(0, top, rim, 0.021, (48, 34, 40), alpha=opening * (0.5 if glass else 1.0), line_width=LINE)
+
+
+@stencil
+def _back(pen: Pen, shape: str, fill: RGB, glass: bool) -> None:
+    """Of what lies behind the contents, all but the lid."""
     pen.ellipse(0, 0.002, 0.13, 0.02, (40, 30, 40), alpha=0.28, soft=0.018)
     if shape == "basket":
         pen.curve([(-0.098, -0.17), (0, -0.31), (0.098, -0.17)], 0.009, dark(fill, 0.3), line_width=LINE * 0.7)
@@ -75,15 +86,21 @@ def behind(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: 
     if glass:
         _body(pen, shape, fill)
         _body(pen, shape, (158, 190, 208), -0.0145)
-    rim, top = _RIM[shape], _TOP.get(shape, -0.178)
-    if np.any(opening):
-        # A lid that stands open is behind what comes out.
-        _lid(pen.at(0, 0, alpha=np.where(np.asarray(opening) > _AJAR, 1.0, 0.0)), shape, fill, opening, glass, side)
-        pen.ellipse(0, top, rim, 0.021, (48, 34, 40), alpha=opening * (0.5 if glass else 1.0), line_width=LINE)
 
 
 def before(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: float = 1.0) -> None:
     """What lies before the contents: front, ornaments and lid; for glass a veil, highlights and lid."""
+    _front(pen, shape, fill, glass)
+    if np.any(opening):
+        ajar = np.where(np.asarray(opening) > _AJAR, 0.0, 1.0)
+        _lid(pen.at(0, 0, alpha=ajar), shape, fill, opening, glass, side)
+    else:
+        _shut(pen, shape, fill, glass, side)
+
+
+@stencil
+def _front(pen: Pen, shape: str, fill: RGB, glass: bool) -> None:
+    """Of what lies before the contents, all but the lid."""
     if glass:
         _body(pen, shape, (255, 255, 255), -0.014, alpha=0.12)
         pen.limb(-0.062, -0.13, -0.072, -0.06, 0.0065, PAPER, alpha=0.75)
@@ -92,8 +109,12 @@ def before(pen: Pen, shape: str, fill: RGB, opening: Num, *, glass: bool, side: 
     else:
         _body(pen, shape, fill)
         _ornaments(pen, shape, fill)
-    ajar = np.where(np.asarray(opening) > _AJAR, 0.0, 1.0) if np.any(opening) else 1.0
-    _lid(pen.at(0, 0, alpha=ajar), shape, fill, opening, glass, side)
+
+
+@stencil
+def _shut(pen: Pen, shape: str, fill: RGB, glass: bool, side: float) -> None:
+    """The lid of what is never opened."""
+    _lid(pen, shape, fill, 0.0, glass, side)
 
 
 def _ornaments(pen: Pen, shape: str, fill: RGB) -> None:
@@ -187,11 +208,18 @@ def _lid(pen: Pen, shape: str, fill: RGB, opening: Num, glass: bool, side: float
 
 def sticker(pen: Pen) -> Pen:
     """The white label on the front; returns the pen that draws the picture on it."""
-    pen.box(0.002, -0.082, 0.066, 0.062, (60, 44, 50), radius=0.014, alpha=0.25, soft=0.006)
-    pen.box(0, -0.086, 0.066, 0.062, PAPER, radius=0.014, line_width=0.005)
+    _blank(pen)
     return pen.at(0, -0.086, 0.05)
 
 
+@stencil
+def _blank(pen: Pen) -> None:
+    """A label with nothing on it."""
+    pen.box(0.002, -0.082, 0.066, 0.062, (60, 44, 50), radius=0.014, alpha=0.25, soft=0.006)
+    pen.box(0, -0.086, 0.066, 0.062, PAPER, radius=0.014, line_width=0.005)
+
+
+@stencil
 def icon(pen: Pen, shape: str, fill: RGB, *, glass: bool) -> None:
     """The container as a small picture in a bubble: its origin is its middle, about one unit is half its size."""
     part = pen.at(0, 0.86, 9.4)

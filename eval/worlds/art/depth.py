@@ -37,7 +37,7 @@ def _ranks(scene: Scene, person: Person, acting: Acting) -> Array:
     beats = [beat for beat in beats_of(scene, person.name) if beat.kind in _RANKS]
     for beat in beats:
         # Whoever did the last thing stays in front: nobody jumps forward while nothing happens.
-        ranks[int(np.searchsorted(t, beat.start_s)) :] = min(beat.end_s / length, 1.0)
+        ranks[int(t.searchsorted(beat.start_s)) :] = min(beat.end_s / length, 1.0)
     for mood in scene.reactions:
         if mood.person == person.name:
             part = span(t, mood.start_s, mood.end_s)

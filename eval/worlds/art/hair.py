@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from eval.worlds.art.colours import RGB, dark, pale
-from eval.worlds.art.pen import Pen
+from eval.worlds.art.pen import Pen, stencil
 
 LINE = 0.007
 COVERED_EARS = ("bob", "long", "bunches")
 """Styles that hide the ears."""
 
 
+@stencil
 def hair_behind(pen: Pen, style: str, locks: RGB) -> None:
     """What of the hair lies behind head and body, seen from the front."""
     low = dark(locks, 0.2)
@@ -56,6 +57,7 @@ def _crown(pen: Pen, locks: RGB, least: float) -> None:
     pen.ellipse(0, -0.006, 0.11, 0.103, locks, fill2=dark(locks, 0.15), line_width=LINE, cut=(0, -1, least))
 
 
+@stencil
 def hair_before(pen: Pen, style: str, locks: RGB) -> None:
     """What of the hair lies on head and forehead, seen from the front."""
     sheen = pale(locks, 0.25)
@@ -92,6 +94,7 @@ def hair_before(pen: Pen, style: str, locks: RGB) -> None:
     pen.curve([(-0.06, -0.082), (-0.035, -0.096), (0.0, -0.095)], 0.005, sheen, alpha=0.7)
 
 
+@stencil
 def hair_from_behind(pen: Pen, style: str, locks: RGB) -> None:
     """The back of the head: hair all over, no face."""
     low = dark(locks, 0.15)

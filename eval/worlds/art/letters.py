@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from eval.worlds.art.colours import RGB
-from eval.worlds.art.pen import Num, Pen
+from eval.worlds.art.pen import Num, Pen, stencil
 
 # Strokes separated by "|"; a point is two digits: 0 to 4 from left to right, 0 to 6 from top to bottom.
 _GLYPHS = {
@@ -47,13 +47,19 @@ def write(pen: Pen, text: str, u: Num, v: Num, high: float, thick: float, fill: 
         fill: Colour.
         alpha: Opacity.
     """
+    _line(pen.at(u, v, alpha=alpha), text, high, thick, fill)
+
+
+@stencil
+def _line(pen: Pen, text: str, high: float, thick: float, fill: RGB) -> None:
+    """A line of text about the pen's origin."""
     signs = plain(text)
-    left = u - width(text) * high / 2
+    left = -width(text) * high / 2
     for i, sign in enumerate(signs):
         for stroke in _GLYPHS.get(sign, "").split("|"):
             points = [
-                (left + (i * 0.92 + int(spot[0]) / 6) * high, v + (int(spot[1]) / 6 - 0.5) * high)
+                (left + (i * 0.92 + int(spot[0]) / 6) * high, (int(spot[1]) / 6 - 0.5) * high)
                 for spot in stroke.split()
             ]
             for first in range(0, max(1, len(points) - 1), 4):
-                pen.stroke(points[first : first + 5], thick, fill, alpha=alpha)
+                pen.stroke(points[first : first + 5], thick, fill)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 
 from eval.worlds.art.colours import INK, RGB
+from eval.worlds.groups import five
+from eval.worlds.rows import BOX, CAPSULE, CURVE, ELLIPSE, NEVER_CUT, POLYGON, STROKE
+from eval.worlds.tape import Tape
 
 if TYPE_CHECKING:
     from eval.worlds.drawlist import Painter
 
 Num = Any
 """A float, or a float array with one value per frame."""
+
+_NOTHING = (0.0,) * 10
+_UNCUT = (0.0, 0.0, NEVER_CUT)
 
 
 class Pen:
@@ -29,17 +36,18 @@ class Pen:
         alpha: Factor on the alpha of all that is drawn; 0 is absent.
     """
 
-    __slots__ = ("_cos", "_sin", "alpha", "high", "painter", "tilt", "wide", "x", "y")
+    __slots__ = ("_cos", "_number", "_sin", "alpha", "high", "painter", "tilt", "wide", "x", "y")
 
     def __init__(
         self, painter: Painter, x: Num, y: Num, wide: Num, high: Num | None = None, *, tilt: Num = 0.0, alpha: Num = 1.0
     ) -> None:
         self.painter, self.x, self.y, self.wide = painter, x, y, wide
-        self.high = np.abs(wide) if high is None else high
+        self.high = abs(wide) if high is None else high
         self.tilt, self.alpha = tilt, alpha
         upright = isinstance(tilt, (int, float)) and tilt == 0
         self._cos: Num = 1.0 if upright else np.cos(tilt)
         self._sin: Num = 0.0 if upright else np.sin(tilt)
+        self._number = -1
 
     def point(self, u: Num, v: Num) -> tuple[Num, Num]:
         """Where a point of the figure is on the stage."""
@@ -64,27 +72,35 @@ class Pen:
             alpha=self.alpha if isinstance(alpha, (int, float)) and alpha == 1 else self.alpha * alpha,
         )
 
-    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        alpha = options.get("alpha")
-        options["alpha"] = self.alpha if alpha is None else self.alpha * alpha
-        if options.get("line_width"):
-            options["line_width"] = options["line_width"] * self.high
-            options.setdefault("line", INK)
-        if "soft" in options:
-            options["soft"] = options["soft"] * self.high
-        if "cut" in options:
-            options["cut"] = self._cut(*options["cut"])
-        return options
+    def _draw(self, kind: float, shape: list[Num], fill: RGB, radius: Num, options: dict[str, Any]) -> None:
+        """Puts a shape on the painter's tape, in own units."""
+        alpha: Num = 1.0
+        fill2, line, line_width, soft, fill_alpha = fill, fill, 0.0, 0.0, 1.0
+        cut = _UNCUT
+        if options:
+            get = options.get
+            alpha, soft, fill_alpha, cut = (
+                get("alpha", 1.0), get("soft", 0.0), get("fill_alpha", 1.0), get("cut", _UNCUT)
+            )  # fmt: skip
+            fill2, line_width = get("fill2") or fill, get("line_width") or 0.0
+            if line_width:
+                line = get("line", INK)
+        self.painter.tape.add(
+            [
+                kind, alpha, soft, line_width, *fill, *fill2, *line, *cut, *shape, *_NOTHING[len(shape) :], radius,
+                fill_alpha,
+            ],
+            self.number,
+        )  # fmt: skip
 
-    def _cut(self, a: Num, b: Num, least: Num) -> tuple[Num, Num, Num]:
-        a, b = a * self._cos - b * self._sin, a * self._sin + b * self._cos
-        nx, ny = a / self.wide, b / self.high
-        size = 1 / np.sqrt(nx * nx + ny * ny)
-        return nx * size, ny * size, (least + nx * self.x + ny * self.y) * size
-
-    def _turn(self, angle: Num) -> Num:
-        whole = angle + self.tilt
-        return 0.0 if isinstance(whole, (int, float)) and whole == 0 else whole * np.sign(self.wide)
+    @property
+    def number(self) -> int:
+        """Of this pen on the painter's tape."""
+        if self._number < 0:
+            self._number = self.painter.pen(
+                [self.x, self.y, self.wide, self.high, self.tilt, self._cos, self._sin, self.alpha]
+            )
+        return self._number
 
     def ellipse(self, u: Num, v: Num, ru: Num, rv: Num, fill: RGB, *, angle: Num = 0.0, **options: Any) -> None:
         """An ellipse with its half axes.
@@ -98,9 +114,7 @@ class Pen:
             angle: Its turn about its middle.
             **options: alpha, line, line_width, soft, fill2, cut: as the painter has them, in own units.
         """
-        x, y = self.point(u, v)
-        options = self._options(options)
-        self.painter.ellipse(x, y, ru * np.abs(self.wide), rv * self.high, fill, angle=self._turn(angle), **options)
+        self._draw(float(ELLIPSE), [u, v, angle, 0.0, ru, rv], fill, 0.0, options)
 
     def box(
         self,
@@ -115,41 +129,76 @@ class Pen:
         **options: Any,
     ) -> None:
         """A rectangle with its half sides and round corners; `options` as with `ellipse`."""
-        x, y = self.point(u, v)
-        self.painter.box(
-            x,
-            y,
-            half_u * np.abs(self.wide),
-            half_v * self.high,
-            fill,
-            radius=radius * self.high,
-            angle=self._turn(angle),
-            **self._options(options),
-        )
+        self._draw(float(BOX), [u, v, angle, 0.0, half_u, half_v], fill, radius, options)
 
     def limb(
         self, u0: Num, v0: Num, u1: Num, v1: Num, r0: Num, fill: RGB, *, r1: Num | None = None, **options: Any
     ) -> None:
         """A limb from one point to another, `r0` thick on either side at the first and `r1` at the second."""
-        x0, y0 = self.point(u0, v0)
-        x1, y1 = self.point(u1, v1)
-        thin = None if r1 is None else r1 * self.high
-        self.painter.capsule(x0, y0, x1, y1, r0 * self.high, thin, fill=fill, **self._options(options))
+        self._draw(float(CAPSULE), [u0, v0, u1, v1, r0, r0 if r1 is None else r1], fill, 0.0, options)
 
     def polygon(self, points: Sequence[tuple[Num, Num]], fill: RGB, *, round: Num = 0.0, **options: Any) -> None:
         """A convex polygon with three to five corners, rounded by `round`."""
-        corners = [self.point(u, v) for u, v in points]
-        self.painter.polygon(corners, fill, round=round * self.high, **self._options(options))
+        self._draw(float(POLYGON), five(points, 3), fill, round, options)
 
     def curve(
         self, points: Sequence[tuple[Num, Num]], r: Num, fill: RGB, *, r1: Num | None = None, **options: Any
     ) -> None:
         """A bent stroke: the quadratic Bezier curve of three points."""
-        start, bend, end = (self.point(u, v) for u, v in points)
-        thin = None if r1 is None else r1 * self.high
-        self.painter.curve(start, bend, end, r * self.high, thin, fill=fill, **self._options(options))
+        start, bend, end = points
+        self._draw(float(CURVE), [*start, *bend, *end, r, r if r1 is None else r1], fill, 0.0, options)
 
     def stroke(self, points: Sequence[tuple[Num, Num]], r: Num, fill: RGB, **options: Any) -> None:
         """Straight strokes through two to five points."""
-        corners = [self.point(u, v) for u, v in points]
-        self.painter.stroke(corners, r * self.high, fill=fill, **self._options(options))
+        self._draw(float(STROKE), five(points, 2), fill, r, options)
+
+
+class _Knife(Pen):
+    """A pen that cuts a stencil: where it is does not matter, only where its parts are, seen from it."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, sheet: _Sheet, parts: list[_Part]) -> None:
+        super().__init__(sheet, 0.0, 0.0, 1.0)  # type: ignore[arg-type]  # a sheet is all of a painter that it needs
+        self._parts = parts
+        self._number = len(parts)
+
+    def at(self, u: Num, v: Num, size: Num = 1.0, *, tilt: Num = 0.0, flip: Num = 1.0, alpha: Num = 1.0) -> Pen:
+        self._parts.append((self._number, (u, v, size), {"tilt": tilt, "flip": flip, "alpha": alpha}))
+        return _Knife(self.painter, self._parts)  # type: ignore[arg-type]
+
+
+class _Sheet:
+    """What a stencil is cut out of."""
+
+    def __init__(self) -> None:
+        self.tape = Tape(0)
+
+
+P = ParamSpec("P")
+_Part = tuple[int, tuple[Num, ...], dict[str, Num]]
+"""Of a pen for a part: the number of the pen that it is seen from, and what `Pen.at` is given."""
+
+
+def stencil(draw: Callable[Concatenate[Pen, P], None]) -> Callable[Concatenate[Pen, P], None]:
+    """Keeps what a function draws for each set of its arguments.
+
+    Nothing that it draws may change from frame to frame but by where the pen is, and how opaque.
+    """
+
+    def cut_out(*args: Any, **kwargs: Any) -> tuple[Tape, list[_Part]]:
+        sheet, parts = _Sheet(), list[_Part]()
+        draw(_Knife(sheet, parts), *args, **kwargs)
+        return sheet.tape, parts
+
+    cut: Callable[..., tuple[Tape, list[_Part]]] = lru_cache(maxsize=1024)(cut_out)
+
+    @wraps(draw)
+    def laid(pen: Pen, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        tape, parts = cut(*args, **kwargs)
+        pens = [pen]
+        for number, place, turned in parts:
+            pens.append(pens[number].at(*place, **turned))
+        pen.painter.tape.paste(tape, [each.number for each in pens])
+
+    return laid

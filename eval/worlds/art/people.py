@@ -13,7 +13,7 @@ import numpy as np
 from eval.worlds.art.colours import INK, PAPER, RGB, dark, hair, mix, named, skin
 from eval.worlds.art.hair import COVERED_EARS, hair_before, hair_behind, hair_from_behind
 from eval.worlds.art.letters import write
-from eval.worlds.art.pen import Num, Pen
+from eval.worlds.art.pen import Num, Pen, stencil
 from eval.worlds.scene import Person
 
 HEAD_V = -0.4
@@ -131,7 +131,10 @@ def draw_person(pen: Pen, person: Person, pose: Pose, palette: str) -> None:
     hair_before(front_head, person.hair, locks)
     if np.any(back * pen.alpha):
         hair_from_behind(head.at(0, 0, alpha=back), person.hair, locks)
-    _extra(head, front_head, person.extra, pose, costume)
+    _extra(head, person.extra, costume)
+    if person.extra == "cap":
+        deep = dark(costume, 0.25)
+        front_head.box(0.035 * pose.face, -0.079, 0.088, 0.015, deep, radius=0.014, line_width=LINE)
 
 
 def _arm(pen: Pen, side: int, hand_u: Num, hand_v: Num, shirt: RGB, tone: RGB) -> None:
@@ -200,13 +203,13 @@ def _face(pen: Pen, person: Person, pose: Pose, tone: RGB, locks: RGB) -> None:
         pen.limb(shift - 0.006, -0.008, shift + 0.006, -0.008, 0.004, INK)
 
 
-def _extra(head: Pen, front: Pen, extra: str, pose: Pose, costume: RGB) -> None:
-    """A costume part on the head, seen from both sides unless it belongs to the face."""
+@stencil
+def _extra(head: Pen, extra: str, costume: RGB) -> None:
+    """A costume part on the head, seen from both sides."""
     deep = dark(costume, 0.25)
     if extra == "cap":
         head.ellipse(0, -0.02, 0.114, 0.1, costume, fill2=deep, line_width=LINE, cut=(0, -1, 0.066))
         head.ellipse(0, -0.119, 0.013, 0.009, deep, line_width=LINE * 0.7)
-        front.box(0.035 * pose.face, -0.079, 0.088, 0.015, deep, radius=0.014, line_width=LINE)
     elif extra == "hat":
         head.box(0, -0.115, 0.068, 0.034, costume, radius=0.014, fill2=deep, line_width=LINE)
         head.box(0, -0.1, 0.068, 0.011, deep)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 
 from eval.worlds.art.colours import INK, PAPER, RGB, dark, mix, pale
-from eval.worlds.art.pen import Num, Pen
+from eval.worlds.art.pen import Num, Pen, stencil
 
 LINE = 0.09
 """Width of outlines, in the figure's own units."""
 
 
+@stencil
 def thing(pen: Pen, shape: str, fill: RGB) -> None:
     """Draws a thing about the pen's origin, within one unit of it."""
     _DRAWN[shape](pen, fill)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eval.worlds.art.pen import Num
 from eval.worlds.art.people import Pose
+from eval.worlds.compiler import compiled
 from eval.worlds.scene import ROOM, YARD, Beat, Person, Scene, Stage
 
 Array = NDArray[np.float64]
@@ -79,14 +80,35 @@ class Acting:
 
 def ramp(t: Array, start: float, end: float) -> Array:
     """0 before `start`, 1 after `end`, smooth between."""
-    part = np.clip((t - start) / max(end - start, 1e-6), 0.0, 1.0)
-    return part * part * (3 - 2 * part)
+    return _ramp(t, float(start), float(end))
 
 
 def pulse(t: Array, start: float, end: float, rise_s: float = 0.25, fall_s: float = 0.25) -> Array:
     """Rises after `start`, has fallen at `end`."""
     short = max(1e-3, (end - start) / 2)
-    return ramp(t, start, start + min(rise_s, short)) * (1 - ramp(t, end - min(fall_s, short), end))
+    return _pulse(t, float(start), float(start + min(rise_s, short)), float(end - min(fall_s, short)), float(end))
+
+
+@compiled
+def _part(t: float, start: float, end: float) -> float:
+    part = min(max((t - start) / max(end - start, 1e-6), 0.0), 1.0)
+    return part * part * (3 - 2 * part)
+
+
+@compiled
+def _ramp(t: Array, start: float, end: float) -> Array:
+    result = np.empty(len(t))
+    for i in range(len(t)):
+        result[i] = _part(t[i], start, end)
+    return result
+
+
+@compiled
+def _pulse(t: Array, start: float, risen: float, falls: float, end: float) -> Array:
+    result = np.empty(len(t))
+    for i in range(len(t)):
+        result[i] = _part(t[i], start, risen) * (1 - _part(t[i], falls, end))
+    return result
 
 
 def side_of(stage: Stage) -> float:
@@ -101,7 +123,7 @@ def stage_of(person: Person) -> str:
 
 def span(times: Array, start: float, end: float) -> slice:
     """The frames from one time to another."""
-    return slice(int(np.searchsorted(times, start)), int(np.searchsorted(times, end, side="right")))
+    return slice(int(times.searchsorted(start)), int(times.searchsorted(end, side="right")))
 
 
 def beats_of(scene: Scene, name: str) -> list[Beat]:

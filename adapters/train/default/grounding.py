@@ -1,0 +1,190 @@
+"""The regression head's losses for many films of different lengths at once, which `adapters.heads.losses` takes singly.
+
+Films are padded to the longest and the padding is masked: it is not attended to, and no point behind a film's end
+counts. Values equal those of one film at a time (tested).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adapters.heads.losses import (
+    CENTRE_RADIUS,
+    CLASS_WEIGHT,
+    COORD_WEIGHT,
+    FOCAL_GAMMA,
+    SALIENCY_WEIGHT,
+    TEMPERATURE,
+)
+from adapters.heads.timestamp import MIN_TRAINING_STEPS, STRIDES, TimestampHead
+
+
+def padded_losses(
+    head: TimestampHead, frames: Tensor, inside: Tensor, film: Tensor, query: Tensor, spans: Tensor
+) -> dict[str, Tensor]:
+    """Losses of K queries about G films.
+
+    Args:
+        head: In training; its drop path is not used.
+        frames: Mean states of the temporal patches, float32, [G, T, hidden].
+        inside: Which of them are there, [G, T].
+        film: Row of `frames` that each query is about, [K].
+        query: States that point, float32, [K, hidden].
+        spans: Start and end in patches, -1 where there is none, [K, n, 2].
+
+    Returns:
+        "class", "coord" and "saliency": weighted, summed over the fuse layers, one value a query, [K].
+    """
+    short = max(0, MIN_TRAINING_STEPS - frames.shape[1])
+    frames, inside = functional.pad(frames, (0, 0, 0, short)), functional.pad(inside, (0, short))
+    half = frames.device.type == "cuda"
+    with torch.autocast(frames.device.type, torch.bfloat16 if half else None, enabled=half):
+        lengths = inside.sum(dim=1)
+        vis = head.vis_proj(frames) + head.vis_emb.weights + _time_encoding(lengths, frames.shape[1])
+        reg = head.reg_proj(query)[:, None] + head.reg_emb.weights
+        there = inside[film]
+        x = torch.cat((vis[film] * there[..., None], reg), dim=1)
+        keys = functional.pad(there, (0, 1), value=True)[:, None, None]
+        layers = []
+        for layer in head.vis_fuse:
+            x = x + _attention(layer.self_att, layer.self_att_norm(x), keys)
+            x = x + layer.ffn(layer.ffn_norm(x))
+            layers.append(x)
+        fused = head.vis_norm(torch.cat(layers))
+        several = there.repeat(len(layers), 1)
+        states = fused[:, :-1] * several[..., None]
+        logits, distances, points = _regress(head, states, several)
+    with torch.autocast(frames.device.type, enabled=False):
+        fused, states, logits, distances = (one.float() for one in (fused, states, logits, distances))
+        targets = _assign(points, spans, there.shape[1])
+        steps = lengths[film]
+        at, stride = points[None, :, 0], points[None, :, 1]
+        # A level ends where its last whole step does; short films are filled up to the coarsest level's first.
+        counted = (at < steps[:, None]) & (at + stride <= steps.clamp(min=MIN_TRAINING_STEPS)[:, None])
+        shape = (len(layers), film.shape[0], -1)
+        class_loss = _focal(logits.view(shape), targets[0], counted)
+        apart = (distances.view(*shape, 2) - targets[1]).abs().sum(dim=3) * targets[0]
+        coord = apart.sum(dim=2) / (2 * targets[0].sum(dim=1)).clamp(min=1)
+        contrast = _contrast(states.view(*shape, fused.shape[-1])[:, :, : there.shape[1]].reshape(
+            len(layers), film.shape[0], there.shape[1], -1), fused[:, -1].view(len(layers), film.shape[0], 1, -1),
+            spans, steps, there)  # fmt: skip
+        return {
+            "class": CLASS_WEIGHT * class_loss.sum(dim=0),
+            "coord": COORD_WEIGHT * coord.sum(dim=0),
+            "saliency": SALIENCY_WEIGHT * contrast.sum(dim=0),
+        }
+
+
+def _time_encoding(lengths: Tensor, longest: int) -> Tensor:
+    """`timestamp.time_encoding` for films of several lengths, [G, T, width]."""
+    from adapters.heads.timestamp import WIDTH
+
+    at = torch.arange(1, longest + 1, device=lengths.device, dtype=torch.float32)[None]
+    at = at / (lengths[:, None] + 1e-6) * (2 * math.pi)
+    pair = torch.arange(WIDTH // 2, device=lengths.device, dtype=torch.float32)
+    angles = at[..., None] / 10000 ** (2 * pair / WIDTH)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(2)
+
+
+def _attention(module: torch.nn.Module, x: Tensor, keys: Tensor) -> Tensor:
+    batch, length, width = x.shape
+    heads = int(module.heads)  # type: ignore[arg-type]
+    layers = [module.get_submodule(name) for name in ("q", "k", "v")]
+    q, k, v = (layer(x).view(batch, length, heads, -1).transpose(1, 2) for layer in layers)
+    mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+    out: Tensor = module.get_submodule("m")(mixed.transpose(1, 2).reshape(batch, length, width))
+    return out
+
+
+def _regress(head: TimestampHead, states: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As the head does, with zeros behind each film's end on every level."""
+    logits, distances, points = [], [], []
+    lengths = inside.sum(dim=1).clamp(min=MIN_TRAINING_STEPS)
+    for stride, block, scale in zip(STRIDES, head.pyramid.blocks, head.coef.scale, strict=True):
+        level = _level(block, states)
+        at = torch.arange(level.shape[1], device=states.device)
+        mask = (at[None] < (lengths // stride)[:, None])[..., None]
+        level = level * mask
+        logits.append(_conv_head(head.class_head, level, mask).squeeze(-1))
+        distances.append(_conv_head(head.coord_head, level, mask).float().exp() * scale)
+        steps = at.float() * stride
+        points.append(torch.stack((steps, torch.full_like(steps, stride)), dim=1))
+    return torch.cat(logits, dim=1), torch.cat(distances, dim=1), torch.cat(points)
+
+
+def _level(block: torch.nn.Module, x: Tensor) -> Tensor:
+    """One level of the pyramid."""
+    for layer in block.children():
+        if isinstance(layer, torch.nn.Conv1d):
+            x = _halved(layer, x)
+        elif not type(layer).__name__.startswith("_"):  # the layers that only swap axes have nothing to do here
+            x = layer(x)
+    return x
+
+
+def _halved(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution of kernel and stride 2 over time, [batch, T, width].
+
+    As a matrix product: for convolutions, cuDNN makes a plan for each new length, which costs more than they do.
+    """
+    even = x[:, : x.shape[1] // 2 * 2]
+    pairs = even.reshape(x.shape[0], -1, 2 * x.shape[2])
+    return functional.linear(pairs, conv.weight.transpose(1, 2).flatten(1), conv.bias)
+
+
+def _widened(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution of kernel 3 over time with one zero on both sides, likewise."""
+    wide = functional.pad(x, (0, 0, 1, 1))
+    triples = torch.cat((wide[:, :-2], wide[:, 1:-1], wide[:, 2:]), dim=-1)
+    return functional.linear(triples, conv.weight.transpose(1, 2).flatten(1), conv.bias)
+
+
+def _conv_head(head: torch.nn.Module, level: Tensor, mask: Tensor) -> Tensor:
+    _, first, act, second, _ = head.get_submodule("module")  # type: ignore[misc]
+    return _widened(second, act(_widened(first, level)) * mask)
+
+
+def _assign(points: Tensor, spans: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    """`losses.assign` with spans in patches; shorter ones than a patch are widened to one."""
+    real = spans[..., 0] >= 0
+    middle = spans.mean(dim=-1)
+    half = ((spans[..., 1] - spans[..., 0]) / 2).clamp(min=0.5)
+    start, end = (middle - half)[:, None], (middle + half)[:, None]
+    at, stride = points[:, 0, None], points[:, 1, None]
+    reach = stride * CENTRE_RADIUS
+    centre = (start + end) / 2
+    within = (at >= torch.maximum(centre - reach, start)) & (at <= torch.minimum(centre + reach, end))
+    left, right = at - start, end - at
+    furthest = torch.maximum(left, right)
+    least = torch.where(stride > min(STRIDES), stride, 0.0)
+    most = torch.where(stride < max(STRIDES), 2 * stride, math.inf)
+    answers = within & (furthest >= least) & (furthest <= most) & real[:, None]
+    length = torch.where(answers, end - start, math.inf)
+    chosen = length.argmin(dim=2, keepdim=True)
+    distances = torch.cat((left.gather(2, chosen), right.gather(2, chosen)), dim=2) / stride
+    return answers.any(dim=2), distances
+
+
+def _focal(logits: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
+    truth = positive.to(logits.dtype).expand_as(logits)
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    wrong = (truth - logits.sigmoid()).abs()
+    return (entropy * wrong**FOCAL_GAMMA * counted).sum(dim=2) / counted.sum(dim=1)
+
+
+def _contrast(frames: Tensor, query: Tensor, spans: Tensor, steps: Tensor, inside: Tensor) -> Tensor:
+    at = torch.arange(frames.shape[2], device=frames.device)
+    first = spans[..., :1].ceil()
+    last = torch.maximum(spans[..., 1:].ceil(), first + 1)
+    salient = ((at >= first) & (at < last) & (spans[..., :1] >= 0)).any(dim=1) & inside
+    any_ = salient.any(dim=1)
+    salient = torch.where(any_[:, None], salient, at[None] == (steps[:, None] // 2))
+    likeness = functional.cosine_similarity(frames, query, dim=3) / TEMPERATURE
+    noise = torch.rand(salient.shape, device=frames.device)
+    chosen = (salient * (1 + noise)).argmax(dim=1)[:, None]
+    log_share = likeness.masked_fill(~inside, -math.inf).log_softmax(dim=2)
+    return -log_share.gather(2, chosen.expand(likeness.shape[0], -1, -1)).squeeze(2)

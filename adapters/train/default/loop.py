@@ -1,0 +1,369 @@
+"""The base's training: settings and lessons go in, a trained base in a folder comes out; it stops and goes on at any step.
+
+Runs in one process, or in one a GPU under `accelerate launch`; lanes are shared out, so the data are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from adapters.tokens import Tokens
+from adapters.train.default.augment import augmented
+from adapters.train.default.base import fresh_base, write_base
+from adapters.train.default.config import DefaultConfig
+from adapters.train.default.contract import StateSizes
+from adapters.train.default.network import BaseNetwork, Report
+from adapters.train.default.pack import ROLES
+from adapters.train.default.pool import Drawn, Maker, Pool, load_world
+from adapters.train.progress import say
+from prompts import PromptBook
+from roles.errors import InputError
+from roles.manner import Manner
+
+STATE_FILE, STATE_INFO, LOG_FILE = "state.safetensors", "state.json", "log.jsonl"
+LOG_EVERY = 20
+SAVE_EVERY_S = 240.0
+
+
+class Unfinished(Exception):  # noqa: N818 - no error: the same command goes on
+    """The time is up or the training was interrupted; everything is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one process works.
+
+    Attributes:
+        rank: Which process.
+        world: How many there are.
+        device: Its device.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def here(cls, device: str = "auto") -> Place:
+        """This process's place, as its launcher says."""
+        rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        if device == "auto":
+            device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+        where = torch.device(device)
+        if where.type == "cuda":
+            torch.cuda.set_device(where)
+        if world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        return cls(rank, world, where)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Means since the last log line."""
+
+    parts: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    right: list[tuple[tuple[str, ...], Tensor, Tensor]] = field(default_factory=list)
+    states: list[Tensor] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+
+    def add(self, report: Report, drawn: Drawn, first: bool) -> None:
+        """Counts one pack; what was answered rightly counts only where the films were new."""
+        for name, part in report.parts.items():
+            self.parts[name].append(part)
+        if first:
+            self.right.append((drawn.pack.types, report.right, drawn.pack.segment_role))
+            self.states.append(report.states_right)
+        self.seconds += drawn.pack.seconds
+        self.tokens += drawn.pack.ids.shape[0]
+
+    def line(self) -> dict[str, Any]:
+        """Everything as numbers; waits for the device."""
+        out: dict[str, Any] = {name: float(torch.stack(parts).mean()) for name, parts in self.parts.items()}
+        hits: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for types, right, roles in self.right:
+            for kind, ok, role in zip(types, right.tolist(), roles.tolist(), strict=True):
+                name = kind if ROLES[role] == "answerer" else ROLES[role]
+                hits[name][0] += ok
+                hits[name][1] += 1
+        out["right"] = {name: round(ok / count, 4) for name, (ok, count) in sorted(hits.items())}
+        out["asked"] = {name: count for name, (_, count) in sorted(hits.items())}
+        if self.states:
+            out["states"] = [round(x, 4) for x in torch.stack(self.states).nanmean(dim=0).tolist()]
+        return out
+
+
+class Training:
+    """One training run in one folder.
+
+    Args:
+        config: Its settings.
+        folder: Where it keeps what it needs to go on; `tokenizer/` is there already.
+        manner: How the checkpoint will be asked.
+        prompts: With what.
+        place: Where this process works.
+        with_states: Whether the state heads help.
+        workers: Processes that make packs.
+        init: A state file of another run to start from; its optimizer is not taken over.
+    """
+
+    def __init__(
+        self,
+        config: DefaultConfig,
+        folder: Path,
+        manner: Manner,
+        prompts: PromptBook,
+        place: Place,
+        *,
+        with_states: bool = True,
+        workers: int = 4,
+        init: Path | None = None,
+    ) -> None:
+        if config.packs_per_step % place.world:
+            raise InputError(
+                f"packs_per_step {config.packs_per_step} cannot be shared by {place.world} processes; take a multiple"
+            )
+        self.config, self.folder, self.manner, self.prompts, self.place = config, folder, manner, prompts, place
+        self.tokens = Tokens(folder / "tokenizer")
+        self.sizes: StateSizes = load_world(config.world).state_sizes
+        self.step = 0
+        self.spent_s = 0.0
+        info = self._info()
+        if info is not None:
+            self.step, self.spent_s = int(info["step"]), float(info["spent_s"])
+        maker = Maker(config, folder / "tokenizer", prompts, manner)
+        lanes = range(place.rank, config.packs_per_step, place.world)
+        self.lanes = list(lanes)
+        # Worker processes are forked before the device is in use.
+        self.pool = Pool(maker, self.lanes, self.step, workers)
+        model = fresh_base(config.shape, self.tokens, config.seed)
+        torch.manual_seed(config.seed + self.step)
+        torch.set_float32_matmul_precision("high")
+        self.network = BaseNetwork(
+            model, self.sizes, config.weights, with_states=with_states, compiled=place.device.type == "cuda"
+        ).to(place.device)
+        self.network.train()
+        self.named = {name: p for name, p in self.network.named_parameters() if name != "model.lm_head.weight"}
+        decayed = [p for name, p in self.named.items() if p.ndim >= 2 and "embed" not in name and "names." not in name]
+        ids = {id(p) for p in decayed}
+        plain = [p for p in self.named.values() if id(p) not in ids]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=config.learning_rate, betas=config.betas, fused=place.device.type == "cuda",
+        )  # fmt: skip
+        if info is not None:
+            self._load(folder / STATE_FILE)
+        elif init is not None:
+            self._load(init, moments=False)
+        self.interrupted = False
+
+    # Running
+
+    def run(self, seconds: float | None = None) -> None:
+        """Trains until the last step.
+
+        Args:
+            seconds: Stop after this long, everything saved.
+
+        Raises:
+            Unfinished: The time is up, or a signal came.
+        """
+        began = saved = time.monotonic()
+        before = self._listen()
+        tally = Tally()
+        logged = began
+        waited = 0.0
+        try:
+            while self.step < self.config.steps:
+                waited += self._step(tally)
+                self.step += 1
+                now = time.monotonic()
+                if self.step % LOG_EVERY == 0 or self.step == self.config.steps:
+                    self._log(tally, now - logged, waited)
+                    tally, logged, waited = Tally(), time.monotonic(), 0.0
+                    over = self._agreed(self.interrupted or (seconds is not None and now - began >= seconds))
+                    if over and self.step < self.config.steps:
+                        self.spent_s += now - began
+                        self.save()
+                        raise Unfinished(f"stopped after step {self.step} of {self.config.steps}; the same command goes on")
+                    if self._agreed(now - saved >= SAVE_EVERY_S):
+                        self.spent_s += now - began
+                        began_again = time.monotonic()
+                        if seconds is not None:
+                            seconds -= now - began
+                        began = saved = began_again
+                        self.save()
+            self.spent_s += time.monotonic() - began
+            self.save()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _step(self, tally: Tally) -> float:
+        """One optimizer step; returns how long it waited for packs."""
+        waited = 0.0
+        dtype = torch.bfloat16 if self.place.device.type == "cuda" else torch.float32
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate_at(self.step)
+        for lane in self.lanes:
+            asked = time.monotonic()
+            drawn, first = self.pool.take(lane, self.step, self.place.device)
+            waited += time.monotonic() - asked
+            seed = (self.config.seed * 1_000_003 + self.step) * 64 + lane
+            pixels = [
+                augmented(levels, group.rows, group.columns, dtype, seed)
+                for levels, group in zip(drawn.levels, drawn.pack.groups, strict=True)
+            ]
+            report = self.network(drawn.pack, pixels, dtype)
+            (report.loss / self.config.packs_per_step).backward()
+            tally.add(report, drawn, first)
+        self._share_gradients()
+        norm = nn.utils.clip_grad_norm_(self.named.values(), self.config.clip_norm)
+        tally.parts["norm"].append(norm.detach())
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return waited
+
+    def _share_gradients(self) -> None:
+        if self.place.world == 1:
+            return
+        for p in self.named.values():
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        grads = [p.grad for p in self.named.values() if p.grad is not None]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        dist.all_reduce(flat)
+        for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    def _agreed(self, flag: bool) -> bool:
+        if self.place.world == 1:
+            return flag
+        told = torch.tensor([float(flag)], device=self.place.device)
+        dist.all_reduce(told)
+        return bool(told.item() > 0)
+
+    def _log(self, tally: Tally, seconds: float, waited: float) -> None:
+        line = {
+            "step": self.step,
+            "rate": self.config.rate_at(self.step - 1),
+            "step_s": round(seconds / LOG_EVERY, 4),
+            "waited_s": round(waited / LOG_EVERY, 4),
+            "tokens_per_s": round(tally.tokens * self.place.world / seconds),
+            "film_s_per_s": round(tally.seconds * self.place.world / seconds),
+            **tally.line(),
+        }
+        if not self.place.main:
+            return
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.step % (5 * LOG_EVERY) == 0 or self.step <= LOG_EVERY:
+            right = " ".join(f"{name} {value:.2f}" for name, value in line["right"].items())
+            say(
+                f"step {self.step}/{self.config.steps} {line['step_s']:.3f} s (waited {line['waited_s']:.3f}) "
+                f"{line['tokens_per_s'] / 1e3:.0f}K tok/s answer {line['answerer']:.3f} "
+                f"class {line.get('class', 0):.2f} states {line.get('states2', 0):.3f}: {right}"
+            )
+
+    def _listen(self) -> Mapping[int, Any]:
+        def stop(number: int, frame: object) -> None:
+            self.interrupted = True
+
+        return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    # Files
+
+    def save(self) -> None:
+        """Writes everything that is needed to go on, whole or not at all."""
+        if not self.place.main:
+            return
+        tensors = {f"weight.{name}": p.detach() for name, p in self.named.items()}
+        for name, p in self.named.items():
+            state = self.optimizer.state.get(p, {})
+            tensors |= {f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq") if key in state}
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        part = self.folder / f".{STATE_FILE}.part"
+        info = {"step": str(self.step), "spent_s": repr(self.spent_s), "config": json.dumps(self.config.to_json())}
+        save_file(tensors, part, metadata=info)
+        part.replace(self.folder / STATE_FILE)
+
+    def _info(self) -> Mapping[str, str] | None:
+        """What the state file says of itself; None without one.
+
+        Raises:
+            InputError: It belongs to a training with other settings.
+        """
+        from safetensors import safe_open
+
+        path = self.folder / STATE_FILE
+        if not path.is_file():
+            return None
+        with safe_open(path, "pt") as file:
+            info: Mapping[str, str] = file.metadata()
+        ours, theirs = json.loads(json.dumps(self.config.to_json())), json.loads(info["config"])
+        # More or fewer steps only bend the schedule from here on.
+        other = sorted(name for name in ours if name != "steps" and ours[name] != theirs.get(name))
+        if other:
+            raise InputError(
+                f"{path}: that training has other settings ({', '.join(other)}); give them again, or another --out"
+            )
+        return info
+
+    def _load(self, path: Path, *, moments: bool = True) -> None:
+        stored = load_file(path)
+        with torch.no_grad():
+            for name, p in self.named.items():
+                if f"weight.{name}" not in stored and not moments:
+                    continue
+                p.copy_(stored[f"weight.{name}"])
+        if not moments:
+            return
+        for name, p in self.named.items():
+            if f"exp_avg.{name}" in stored:
+                self.optimizer.state[p] = {
+                    "step": torch.tensor(float(self.step), device=p.device),
+                    "exp_avg": stored[f"exp_avg.{name}"].to(p.device),
+                    "exp_avg_sq": stored[f"exp_avg_sq.{name}"].to(p.device),
+                }
+
+    def write(self, folder: Path) -> None:
+        """Writes the base as a checkpoint folder, and the regression head beside it for the grounder to start from."""
+        if not self.place.main:
+            return
+        write_base(self.network.model, self.config.shape, self.tokens, self.manner, folder)
+        head = {name: p.detach().cpu().contiguous() for name, p in self.network.head.state_dict().items()}
+        save_file(head, self.folder / "head.safetensors")
+
+
+def curve(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; of steps that were done twice, the last."""
+    lines = {}
+    for text in path.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        lines[line["step"]] = line
+    return [lines[step] for step in sorted(lines)]
+

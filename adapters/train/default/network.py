@@ -1,0 +1,382 @@
+"""The base in training: a pack of films with many questions each goes in, the parts of its loss come out.
+
+transformers' modules hold the weights; what runs here is the same arithmetic (tested), laid out so that one layer is
+compiled once and serves all: films of one size are a batch for the vision tower, the whole pack is one sequence for the
+language model, and a question sees its own film and itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adapters.eyes import CLIP_MEAN, CLIP_STD
+from adapters.heads.timestamp import TimestampHead
+from adapters.train.default.config import Weights
+from adapters.train.default.contract import UNKNOWN, StateSizes
+from adapters.train.default.grounding import padded_losses
+from adapters.train.default.pack import ROLES, Pack
+from adapters.vision import rotary
+
+MIDDLE = 0.75
+"""Share of the layers after which the second state head looks."""
+STATE_WIDTH = 256
+ITEMS = 24576
+"""State items that one pass learns from, drawn anew each time; neighbouring patches have mostly the same answers."""
+EVEN = 16
+"""Patches go through the vision tower in multiples of this, so that compiled kernels fit all packs."""
+BLOCK = 128
+"""Tokens of a block of the attention mask."""
+
+
+class StateHead(nn.Module):
+    """Tells from the mean state of a temporal patch what is so then; the question is given as indices.
+
+    Args:
+        hidden: Width of the states.
+        sizes: Of the questions and answers.
+    """
+
+    def __init__(self, hidden: int, sizes: StateSizes) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.look = nn.Linear(hidden, STATE_WIDTH)
+        self.kind = nn.Embedding(sizes.kinds, STATE_WIDTH)
+        self.names = nn.ModuleList(nn.Embedding(sizes.names, STATE_WIDTH) for _ in range(3))
+        self.mix = nn.Sequential(nn.GELU(), nn.Linear(STATE_WIDTH, STATE_WIDTH))
+        self.hidden = nn.Linear(2 * STATE_WIDTH, 2 * STATE_WIDTH)
+        self.out = nn.Linear(2 * STATE_WIDTH, sizes.classes + sizes.colours + sizes.shapes)
+        self.split = (sizes.classes, sizes.colours, sizes.shapes)
+
+    def forward(self, states: Tensor, patch: Tensor, queries: Tensor, query: Tensor) -> tuple[Tensor, ...]:
+        """Logits of class, colour and shape, [I, n] each.
+
+        Args:
+            states: Mean state of each patch, [P, hidden].
+            patch: Which patch each of the I items is about, [I].
+            queries: Kind and three names, [Q, 4].
+            query: Which query each item asks, [I].
+        """
+        seen = self.look(self.norm(states))
+        asked = self.kind(queries[:, 0])
+        for at, names in enumerate(self.names):
+            asked = asked + names(queries[:, at + 1])
+        asked = self.mix(asked)
+        # The product lets a query pick what it is about out of a state that holds everything.
+        a, b = seen[patch], asked[query]
+        x = functional.gelu(self.hidden(torch.cat((a * b, a + b), dim=-1)))
+        return tuple(self.out(x).split(self.split, dim=-1))
+
+
+@dataclass(slots=True)
+class Report:
+    """What one pack gave.
+
+    Attributes:
+        loss: What is descended.
+        parts: Mean of each part, detached.
+        right: For each segment with a written reply, whether every token of it was the likeliest, bool [S].
+        states_right: Share of right state answers at the last layer, by kind, [kinds]; NaN where none was asked.
+    """
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+    right: Tensor
+    states_right: Tensor
+
+
+class BaseNetwork(nn.Module):
+    """A base and the heads that help it to learn.
+
+    Args:
+        model: transformers' Qwen2-VL, float32.
+        sizes: Of the state heads.
+        weights: Of the parts of the loss.
+        with_states: Whether the state heads are there at all.
+        compiled: Whether layers are compiled; only on a GPU.
+    """
+
+    def __init__(
+        self, model: Any, sizes: StateSizes, weights: Weights, *, with_states: bool = True, compiled: bool = False
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.sizes = sizes
+        self.weights = weights
+        text = model.config.get_text_config()
+        hidden = text.hidden_size
+        self.head = TimestampHead(hidden)
+        self.states = nn.ModuleList(StateHead(hidden, sizes) for _ in range(3)) if with_states else None
+        self.heads, self.kv_heads = text.num_attention_heads, text.num_key_value_heads
+        self.eps = text.rms_norm_eps
+        theta, section = rope_of(text)
+        head_dim = hidden // self.heads
+        inverse = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
+        self.register_buffer("_inverse", inverse, persistent=False)
+        axis = torch.repeat_interleave(torch.arange(3), torch.tensor(section))
+        self.register_buffer("_axis", axis, persistent=False)
+        self._middle = round(MIDDLE * text.num_hidden_layers)
+        self._visible = frozenset(sizes.visible)
+        wrap: Callable[..., Any] = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        loose: Callable[..., Any] = (lambda f: torch.compile(f, dynamic=True)) if compiled else (lambda f: f)
+        self._before, self._after = wrap(_before_attention), wrap(_after_attention)
+        self._vision_block = loose(_vision_block)
+        self._attend = _flex(wrap) if compiled else _dense
+        self._compiled = compiled
+
+    def forward(self, pack: Pack, pixels: list[Tensor], dtype: torch.dtype) -> Report:
+        """Losses of one pack.
+
+        Args:
+            pack: On the device.
+            pixels: For each group of films of one size, normalised pixels [patches, spatial, 3 * 2 * 14 * 14].
+            dtype: Of the products; weights stay float32.
+        """
+        visual = torch.cat([self._see(part, group.rows, group.columns, dtype) for part, group in
+                            zip(pixels, pack.groups, strict=True)])  # fmt: skip
+        features = visual.index_select(0, pack.visual_order)
+        embed = self.model.model.language_model.embed_tokens.weight
+        x = functional.embedding(pack.ids, embed).to(dtype)
+        x = x.index_copy(0, pack.visual, features)
+        angles = pack.positions[self._axis].T.float() * self._inverse
+        cos, sin = (f(torch.cat((angles, angles), dim=-1)).to(dtype) for f in (torch.cos, torch.sin))
+        if pack.mask is None:
+            pack.mask = self._mask(pack)
+        mask = pack.mask
+        middle = x
+        for number, layer in enumerate(self.model.model.language_model.layers):
+            if number == self._middle:
+                middle = x
+            attn, mlp = layer.self_attn, layer.mlp
+            q, k, v = self._before(
+                x, cos, sin, layer.input_layernorm.weight, attn.q_proj.weight, attn.q_proj.bias, attn.k_proj.weight,
+                attn.k_proj.bias, attn.v_proj.weight, attn.v_proj.bias, self.heads, self.kv_heads, self.eps,
+            )  # fmt: skip
+            mixed = self._attend(q, k, v, mask)
+            x = self._after(
+                x, mixed, attn.o_proj.weight, layer.post_attention_layernorm.weight, mlp.gate_proj.weight,
+                mlp.up_proj.weight, mlp.down_proj.weight, self.eps,
+            )  # fmt: skip
+        return self._losses(pack, visual, middle, x, embed, dtype)
+
+    def _mask(self, pack: Pack) -> Any:
+        if self._compiled:
+            return _block_mask(pack.film, pack.segment)
+        film, segment = pack.film, pack.segment
+        at = torch.arange(film.shape[0], device=film.device)
+        same = film[:, None] == film[None]
+        seen = (segment[None] == 0) | (segment[:, None] == segment[None])
+        return same & seen & (at[:, None] >= at[None])
+
+    def _see(self, pixels: Tensor, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """Visual tokens of films of one size, [tokens, hidden]."""
+        tower = self.model.model.visual
+        config = tower.config
+        heads, merge = config.num_heads, config.spatial_merge_size
+        cos, sin = rotary(rows * merge, columns * merge, merge, config.embed_dim // heads, pixels.device)
+        cos, sin = cos.to(dtype), sin.to(dtype)
+        count = pixels.shape[0]
+        x = functional.linear(pixels.to(dtype), tower.patch_embed.proj.weight.flatten(1).to(dtype))
+        x = functional.pad(x, (0, 0, 0, 0, 0, -count % EVEN))
+        for block in tower.blocks:
+            attn, mlp = block.attn, block.mlp
+            x = self._vision_block(
+                x, cos, sin, block.norm1.weight, block.norm1.bias, attn.qkv.weight, attn.qkv.bias, attn.proj.weight,
+                attn.proj.bias, block.norm2.weight, block.norm2.bias, mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight,
+                mlp.fc2.bias, heads,
+            )  # fmt: skip
+        merger = tower.merger
+        norm = merger.ln_q
+        x = functional.layer_norm(x, (x.shape[-1],), norm.weight.to(dtype), norm.bias.to(dtype), 1e-6)
+        x = x[:count].reshape(-1, x.shape[-1] * merge**2)
+        first, second = merger.mlp[0], merger.mlp[2]
+        x = functional.gelu(functional.linear(x, first.weight.to(dtype), first.bias.to(dtype)))
+        return functional.linear(x, second.weight.to(dtype), second.bias.to(dtype))
+
+    def _losses(self, pack: Pack, visual: Tensor, middle: Tensor, x: Tensor, embed: Tensor, dtype: torch.dtype) -> Report:
+        norm = self.model.model.language_model.norm.weight
+        final = _rms(x[pack.predict], norm.to(dtype), self.eps)
+        logits = functional.linear(final, embed.to(dtype)).float()
+        token_loss = functional.cross_entropy(logits, pack.targets, reduction="none")
+        count = pack.segment_role.shape[0]
+        zeros = torch.zeros(count, device=x.device)
+        nll = zeros.index_add(0, pack.owner, token_loss)
+        wrong = zeros.index_add(0, pack.owner, (logits.detach().argmax(-1) != pack.targets).float())
+        parts: dict[str, Tensor] = {}
+        for number, role in enumerate(ROLES):
+            mine = (pack.segment_role == number).float()
+            parts[role] = (nll * mine).sum() / mine.sum().clamp(min=1)
+        loss = (
+            self.weights.answerer * parts["answerer"]
+            + self.weights.transcript * parts["transcript"]
+            + self.weights.planner * parts["planner"]
+            + self.weights.verifier * parts["verifier"]
+            + 0.1 * self.weights.grounder * parts["grounder"]
+        )
+        means = _patch_means(x, pack)
+        loss = loss + self.weights.grounder * self._ground(pack, means, x, parts)
+        right_states = torch.full((self.sizes.kinds,), float("nan"), device=x.device)
+        if self.states is not None and pack.item_patch.shape[0]:
+            loss = loss + self.weights.states * self._tell(pack, visual, middle, means, parts, right_states)
+        return Report(loss, {name: part.detach() for name, part in parts.items()}, wrong == 0, right_states)
+
+    def _ground(self, pack: Pack, means: Tensor, x: Tensor, parts: dict[str, Tensor]) -> Tensor:
+        if not pack.ground_query.shape[0]:
+            # Every device must have the same parameters in its graph.
+            return sum((p.sum() for p in self.head.parameters()), torch.zeros((), device=x.device)) * 0.0
+        padded = means.new_zeros(pack.ground_patches.shape[0], pack.ground_patches.shape[1], means.shape[1])
+        inside = pack.ground_patches >= 0
+        padded = torch.where(inside[..., None], means[pack.ground_patches.clamp(min=0)], padded)
+        losses = padded_losses(
+            self.head, padded, inside, pack.ground_film, x[pack.ground_query].float(), pack.ground_spans
+        )
+        total = torch.zeros((), device=x.device)
+        for name, part in losses.items():
+            parts[name] = part.mean()
+            total = total + parts[name]
+        return total
+
+    def _tell(
+        self, pack: Pack, visual: Tensor, middle: Tensor, means: Tensor, parts: dict[str, Tensor], right: Tensor
+    ) -> Tensor:
+        assert self.states is not None  # noqa: S101 - the caller looked
+        seen = torch.zeros_like(means).index_add(0, pack.visual_patch, visual.index_select(0, pack.visual_order).float())
+        seen = seen / pack.patch_tokens[:, None]
+        total = torch.zeros((), device=means.device)
+        sources = (seen, _patch_means(middle, pack), means)
+        patch, query, known, visible = pack.item_patch, pack.item_query, pack.item_labels, pack.item_visible
+        if patch.shape[0] > ITEMS:
+            drawn = torch.randint(patch.shape[0], (ITEMS,), device=patch.device)
+            patch, query, known, visible = patch[drawn], query[drawn], known[drawn], visible[drawn]
+        half = means.is_cuda
+        for number, (head, states) in enumerate(zip(self.states, sources, strict=True)):
+            with torch.autocast(means.device.type, torch.bfloat16 if half else None, enabled=half):
+                logits = head(states, patch, pack.queries, query)
+            keep = visible if number == 0 else torch.ones_like(visible)
+            part = torch.zeros((), device=means.device)
+            for at, one in enumerate(logits):
+                labels = torch.where(keep, known[:, at], UNKNOWN)
+                losses = functional.cross_entropy(one.float(), labels, ignore_index=UNKNOWN, reduction="sum")
+                part = part + losses / (labels != UNKNOWN).sum().clamp(min=1)
+            parts[f"states{number}"] = part
+            total = total + part
+        fits = torch.ones_like(visible)
+        for at, one in enumerate(logits):
+            labels = known[:, at]
+            fits &= (one.detach().argmax(-1) == labels) | (labels == UNKNOWN)
+        kinds = pack.queries[query, 0]
+        counts = torch.zeros_like(right).index_add(0, kinds, torch.ones_like(fits, dtype=right.dtype))
+        hits = torch.zeros_like(right).index_add(0, kinds, fits.to(right.dtype))
+        right.copy_(hits / counts)
+        return total
+
+
+def rope_of(text: Any) -> tuple[float, tuple[int, ...]]:
+    """Base and sections of a text config's rotary embedding, in current and older transformers."""
+    said = getattr(text, "rope_parameters", None) or {}
+    older = getattr(text, "rope_scaling", None) or {}
+    theta = said.get("rope_theta") or getattr(text, "rope_theta", None)
+    section = said.get("mrope_section") or older.get("mrope_section")
+    if theta is None or section is None:
+        raise ValueError("the text config states no rope_theta or mrope_section")
+    return float(theta), tuple(int(part) for part in section)
+
+
+def normalised(levels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Levels 0 to 255 in the tower's layout, [..., 3 * 2 * 14 * 14], as the tower takes them."""
+    mean = torch.tensor(CLIP_MEAN, device=levels.device).repeat_interleave(2 * 14 * 14) * 255
+    std = torch.tensor(CLIP_STD, device=levels.device).repeat_interleave(2 * 14 * 14) * 255
+    return ((levels.float() - mean) / std).to(dtype)
+
+
+def _patch_means(x: Tensor, pack: Pack) -> Tensor:
+    """Mean state over the visual tokens of each temporal patch, float32, [P, hidden]."""
+    sums = torch.zeros(pack.patch_tokens.shape[0], x.shape[1], device=x.device)
+    return sums.index_add(0, pack.visual_patch, x.index_select(0, pack.visual).float()) / pack.patch_tokens[:, None]
+
+
+def _rms(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    wide = x.float()
+    return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+def _before_attention(
+    x: Tensor, cos: Tensor, sin: Tensor, norm: Tensor, wq: Tensor, bq: Tensor, wk: Tensor, bk: Tensor, wv: Tensor,
+    bv: Tensor, heads: int, kv_heads: int, eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    d = x.dtype
+    h = _rms(x, norm.to(d), eps)
+    q = functional.linear(h, wq.to(d), bq.to(d)).view(-1, heads, cos.shape[-1])
+    k = functional.linear(h, wk.to(d), bk.to(d)).view(-1, kv_heads, cos.shape[-1])
+    v = functional.linear(h, wv.to(d), bv.to(d)).view(-1, kv_heads, cos.shape[-1])
+    q, k = _turn(q, cos[:, None], sin[:, None]), _turn(k, cos[:, None], sin[:, None])
+    return tuple(one.transpose(0, 1)[None].contiguous() for one in (q, k, v))  # type: ignore[return-value]
+
+
+def _after_attention(
+    x: Tensor, mixed: Tensor, wo: Tensor, norm: Tensor, gate: Tensor, up: Tensor, down: Tensor, eps: float
+) -> Tensor:
+    d = x.dtype
+    x = x + functional.linear(mixed[0].transpose(0, 1).reshape(x.shape[0], -1), wo.to(d))
+    h = _rms(x, norm.to(d), eps)
+    return x + functional.linear(functional.silu(functional.linear(h, gate.to(d))) * functional.linear(h, up.to(d)), down.to(d))
+
+
+def _vision_block(
+    x: Tensor, cos: Tensor, sin: Tensor, n1w: Tensor, n1b: Tensor, wqkv: Tensor, bqkv: Tensor, wo: Tensor, bo: Tensor,
+    n2w: Tensor, n2b: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, heads: int,
+) -> Tensor:  # fmt: skip
+    d, (batch, count, width) = x.dtype, x.shape
+    h = functional.layer_norm(x, (width,), n1w.to(d), n1b.to(d), 1e-6)
+    qkv = functional.linear(h, wqkv.to(d), bqkv.to(d)).view(batch, count, 3, heads, width // heads)
+    q, k, v = qkv.unbind(2)
+    q, k = _turn(q, cos, sin), _turn(k, cos, sin)
+    mixed = functional.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    x = x + functional.linear(mixed.transpose(1, 2).reshape(batch, count, width), wo.to(d), bo.to(d))
+    h = functional.layer_norm(x, (width,), n2w.to(d), n2b.to(d), 1e-6)
+    h = functional.linear(h, w1.to(d), b1.to(d))
+    return x + functional.linear(h * torch.sigmoid(1.702 * h), w2.to(d), b2.to(d))
+
+
+def _dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+
+
+def _flex(wrap: Callable[..., Any]) -> Callable[..., Tensor]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    flex = wrap(flex_attention)
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Tensor:
+        out: Tensor = flex(q, k, v, block_mask=mask, enable_gqa=True)
+        return out
+
+    return attend
+
+
+_compiled_mask: list[Any] = []
+
+
+def _block_mask(film: Tensor, segment: Tensor) -> Any:
+    """Which blocks see which: a token sees its own film's video and its own segment, up to itself."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    if not _compiled_mask:
+        _compiled_mask.append(torch.compile(create_block_mask, dynamic=False))
+
+    def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        same = (film[q] == film[k]) & (q >= k)
+        return same & ((segment[k] == 0) | (segment[k] == segment[q]))
+
+    n = film.shape[0]
+    return _compiled_mask[0](sees, None, None, n, n, device=film.device, BLOCK_SIZE=BLOCK)

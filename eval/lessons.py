@@ -1,0 +1,134 @@
+"""Numbers go in, lessons for the base model come out: films of the generated world, views of them, texts and states.
+
+The trainer's `contract.World`; only seeds and wordings of the training split are used.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from adapters.train.default.contract import Lesson, Segment, Stage, StateSizes
+from eval import lesson_pixels, lesson_texts, lesson_views
+from eval.lesson_pixels import Film
+from eval.lesson_states import SIZES, states_of
+from eval.lesson_views import View
+from eval.worlds import plot, questions, splits
+from eval.worlds.draw import dice
+from eval.worlds.questions import Question
+from eval.worlds.scene import Scene
+from eval.worlds.stage import draw_list
+from prompts import PromptBook
+from roles.manner import Manner
+from roles.minds import Minds
+
+SEEDS = (splits.RANGES["train"][0], 9_000_000)
+"""First seed, and the first one after; the training split's later ones are kept for the adapters."""
+TRANSCRIPT_SHARE = 0.5
+GRAIN_LEFT = 0.5
+"""Share of a film's grain that is left in frames half as high as the film's."""
+TEXT_LENGTHS_S = (12.0, 60.0)
+"""Of the films that the tokenizer's texts are about; none of them is drawn."""
+VIEWS = ("whole", "clip", "marked")
+
+
+class Lessons:
+    """The generated world as `contract.World`."""
+
+    @property
+    def state_sizes(self) -> StateSizes:
+        """How large the indices of states get."""
+        return SIZES
+
+    def lesson(self, number: int, stage: Stage, manner: Manner, prompts: PromptBook) -> Lesson:
+        """The lesson of a number.
+
+        Args:
+            number: Any; the same one gives the same lesson.
+            stage: Lengths of films, and which views there are.
+            manner: Budgets, least clips and windows, as at inference.
+            prompts: The checkpoint's templates, for the verifier's verdicts.
+        """
+        rng = dice(number, "lesson")
+        weights = [share for _, _, share in stage.lengths]
+        low, high, _ = rng.choices(stage.lengths, weights=weights)[0]
+        scene = draw_scene(rng, rng.uniform(low, high))
+        minds = Minds(scene.story)
+        asked = questions.ask(scene, minds)
+        sorts = [name for name in VIEWS if stage.views.get(name, 0) > 0]
+        sort = rng.choices(sorts, weights=[stage.views[name] for name in sorts])[0]
+        view, segments = _view(sort, scene, minds, asked, manner, prompts, rng)
+        return Lesson(
+            film=Film(draw_list(scene, view.times_s), GRAIN_LEFT * scene.look.noise, rng.randrange(1 << 31)),
+            patches=len(view.times_s) // 2,
+            rows=view.rows,
+            columns=view.columns,
+            marked_norm=view.marked_norm,
+            segments=tuple(segments),
+            states=states_of(scene, minds, view, rng),
+            seconds=view.span.length_s,
+        )
+
+    def draw(self, films: Sequence[Any], rows: int, columns: int, device: Any) -> Tensor:
+        """Draws films of one size; see `contract.World.draw`."""
+        return lesson_pixels.draw(films, rows, columns, device)
+
+    def texts(self, count: int) -> Iterator[str]:
+        """About `count` texts: questions, options, descriptions, plans and transcripts of films in turn."""
+        given = number = 0
+        while given < count:
+            rng = dice(number, "texts")
+            number += 1
+            scene = draw_scene(rng, rng.uniform(*TEXT_LENGTHS_S))
+            minds = Minds(scene.story)
+            asked = questions.ask(scene, minds)
+            texts = [text for question in asked for text in (question.text, *question.options)]
+            texts += [question.tags["query"] for question in asked if "query" in question.tags]
+            texts += [lesson_texts.plan_of(question) for question in asked]
+            told = lesson_texts.transcript(scene, minds, lesson_views.all_of(scene))
+            texts += [] if told is None or told.reply is None else [told.reply]
+            yield from texts[: count - given]
+            given += len(texts)
+
+
+def draw_scene(rng: random.Random, length_s: float) -> Scene:
+    """A film of training, longer where its story needs it."""
+    seed = rng.randrange(*SEEDS)
+    kind = rng.choice(plot.members(seed))
+    return plot.scene(seed, kind, length_s=round(length_s, 2), check=False)
+
+
+def _view(
+    sort: str,
+    scene: Scene,
+    minds: Minds,
+    asked: Sequence[Question],
+    manner: Manner,
+    prompts: PromptBook,
+    rng: random.Random,
+) -> tuple[View, list[Segment]]:
+    """One view with what is read and written about it; where a film has nothing for it, the whole of the film."""
+    segments: list[Segment] = []
+    placed = [question for question in asked if question.spans]
+    told = [question for question in placed if question.answer is not None]
+    if sort == "marked" and placed:
+        main = rng.choice(placed)
+        others = [question for question in placed if question is not main]
+        candidate = lesson_views.candidate_for(main, others, scene.duration_s, rng)
+        view = lesson_views.beside(scene, candidate, manner, prompts, rng)
+        return view, lesson_texts.verdicts(asked, main, candidate, prompts, rng)
+    if sort == "clip" and told:
+        view = lesson_views.around(scene, rng.choice(told).spans, manner, prompts, rng)
+        segments += lesson_texts.answers(asked, view)
+    else:
+        view = lesson_views.whole(scene, manner, prompts, rng)
+        segments += lesson_texts.answers(asked, view)
+        segments += lesson_texts.moments(asked, view, rng)
+        segments += lesson_texts.plans(asked, rng)
+    if rng.random() < TRANSCRIPT_SHARE:
+        story = lesson_texts.transcript(scene, minds, view)
+        segments += [] if story is None else [story]
+    return view, segments
