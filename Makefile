@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
-DATA := tests/data/oracle
 
 .PHONY: setup demo test check format clean
 
@@ -17,9 +16,9 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	$(BIN)/python -m agent.run --video $(DATA)/videos/v1.mp4 --adapters $(DATA)/videomind \
-		--question "What is the colour of the background when the green square is visible?" \
-		--options blue purple white cyan
+	$(BIN)/python -m agent.run --video examples/20000049-false_belief.mp4 \
+		--question "Where will Yan, the one in purple, look for the star first?" \
+		--options "the blue chest" "the purple suitcase"
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95

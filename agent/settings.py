@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
-from roles import answerer
+from roles import answerer, verifier
 from roles.errors import InputError
 from roles.manner import BUDGETS, CHOOSES, CLIPS, Manner
 from roles.types import Budget
@@ -30,6 +30,7 @@ class Settings:
         clip: Which moments the answerer watches: one of `roles.manner.CLIPS`.
         candidates: How many moments the verifier judges.
         window_s: The verifier sees at least this much around a candidate.
+        rank: What candidates are ranked by: one of `roles.verifier.RANKS`.
         budgets: By role, those that differ from the checkpoint's.
         step_timeout_s: How long a step may take; None is no limit.
         seed: Recorded with every trace; the built-in roles draw no random numbers.
@@ -50,12 +51,18 @@ class Settings:
     choose: str | None = None
     clip: str | None = None
     window_s: float | None = None
+    rank: str | None = None
 
     def __post_init__(self) -> None:
         problems = []
         if self.plan not in PLANS:
             problems.append(f"plan {self.plan!r}: expected one of {', '.join(PLANS)}")
-        for name, choices in (("style", answerer.STYLES), ("choose", CHOOSES), ("clip", CLIPS)):
+        for name, choices in (
+            ("style", answerer.STYLES),
+            ("choose", CHOOSES),
+            ("clip", CLIPS),
+            ("rank", verifier.RANKS),
+        ):
             value = getattr(self, name)
             if value is not None and value not in choices:
                 problems.append(f"{name} {value!r}: expected one of {', '.join(choices)}")

@@ -131,9 +131,9 @@ class Asking:
         ]
         context.asked(*requests)
         judgements = self.backbone.judge(requests)
-        ranked = tuple(verifier.read(candidates, judgements))
+        ranked = tuple(verifier.read(candidates, judgements, self.manner.rank))
         before = [f"{call.id}-{rank}" for rank in range(len(candidates))]
-        order = sorted(range(len(candidates)), key=lambda at: -judgements[at].margin)
+        order = verifier.ranking(candidates, judgements, self.manner.rank)
         details = {
             "reranker.query": call.query,
             "reranker.top_k": len(candidates),

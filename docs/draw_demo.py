@@ -44,7 +44,7 @@ TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 MARKS = {"ok": "m-6 0 4 5 8-9", "failed": "m-5-5 10 10m0-10-10 10", "skipped": "m-6 0h12"}
 OTHER_MARK = "m0-7v8m0 5v1"
 FROM_TRACE = "rawn from a real trace by docs/draw_demo.py"
-FIXTURE = "Small test checkpoint, random shapes film; d"
+FIXTURE = "Default model, a generated film that it has not seen; d"
 
 
 def thumbnails(path: str, width_px: int, height_px: int) -> list[str]:
@@ -211,7 +211,7 @@ def draw_answer(canvas: Canvas, trace: Trace) -> None:
     if len(lines) == 1 and width_of(aside, BODY) + width_of(lines[0], LARGE, bold=True) < INNER - 80:
         canvas.text(WIDTH - PAD - 24, canvas.y + 40, aside, anchor="end")
     canvas.y += tall + 36
-    note = FIXTURE if trace.video.path.startswith("tests/data/") else "D"
+    note = FIXTURE if trace.video.path.startswith("examples/") else "D"
     canvas.text(WIDTH / 2, canvas.y, note + FROM_TRACE, SMALL, MUTED, "middle")
     canvas.y += PAD - 14
 

@@ -10,6 +10,7 @@ from adapters.train.default.contract import Segment
 from eval.lesson_views import NEAR_S, View
 from eval.worlds.questions import Question
 from eval.worlds.scene import YARD, Beat, Scene
+from eval.worlds.voice import Voice
 from prompts import PromptBook
 from roles import answerer, grounder, planner, verifier
 from roles.minds import Belief, Minds
@@ -236,3 +237,34 @@ class _Teller:
             "wish": f"wants {beat.thing}",
         }
         return texts.get(beat.kind)
+
+
+NAMES = 2
+"""Questions of a film on who is who."""
+_WHO = (
+    "Who wears {colour}?",
+    "Who is in {colour}?",
+    "Name the one in {colour}.",
+    "Which of them is dressed in {colour}?",
+    "What is the name of the one in {colour} clothes?",
+    "How is the person in {colour} called?",
+    "Who has {colour} clothes on?",
+    "In whose case are the clothes {colour}?",
+)
+
+
+def names(scene: Scene, rng: random.Random) -> list[Segment]:
+    """Questions on who is who, answered by the sentence that introduces the people.
+
+    Names stand on no shirt: an answer that is a name has to be found by its colour in the words of the question.
+    """
+    segments = []
+    people = [person for person in scene.people if person.place != YARD]
+    for _ in range(NAMES if len(people) > 1 else 0):
+        some = rng.sample(people, rng.randint(2, min(3, len(people))))
+        voice = Voice("preamble", rng.random(), rng.choice((1, -1)), bare=False)
+        asked = rng.choice(some)
+        text = rng.choice(_WHO).format(colour=asked.shirt)
+        question = voice.ask(scene, text, {}, [("person", person.name) for person in some])
+        segments.append(Segment("answerer", question, asked.name, type="names"))
+    return segments

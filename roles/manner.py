@@ -23,13 +23,14 @@ CLIPS = ("best", "hull")
 """The answerer watches the best moment, or all from the first to the last of those that the verifier accepts."""
 CHOOSES = ("letter", "likelihood")
 """The answerer writes an option's letter, or the options' texts are compared by how likely it finds them."""
+RANKS = verifier.RANKS
 MARKS = ("shifted", "aligned")
 """Positions around the verifier's segment tokens: as VideoMind's adapters learned them, or as without these tokens."""
 
 
 OWNERS: Mapping[str, str] = {
     **dict.fromkeys(("style", "choose", "clip", "min_clip_s"), answerer.ROLE),
-    **dict.fromkeys(("candidates", "window_s", "marks"), verifier.ROLE),
+    **dict.fromkeys(("candidates", "window_s", "marks", "rank"), verifier.ROLE),
 }
 """Whose training a field belongs to; a budget belongs to its role."""
 
@@ -47,6 +48,7 @@ class Manner:
         candidates: How many moments the verifier judges.
         window_s: The verifier sees at least this much around a candidate.
         marks: One of `MARKS`.
+        rank: What candidates are ranked by: one of `roles.verifier.RANKS`.
 
     Raises:
         ValueError: A value that cannot be meant; every problem is told.
@@ -60,6 +62,7 @@ class Manner:
     candidates: int = verifier.MAX_CANDIDATES
     window_s: float = 0.0
     marks: str = "shifted"
+    rank: str = "margin"
 
     def __post_init__(self) -> None:
         problems = []
@@ -68,6 +71,7 @@ class Manner:
             ("choose", CHOOSES),
             ("clip", CLIPS),
             ("marks", MARKS),
+            ("rank", RANKS),
         ):
             if getattr(self, name) not in choices:
                 problems.append(f"{name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")

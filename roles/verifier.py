@@ -15,6 +15,8 @@ MAX_CANDIDATES = 5
 MIN_CANDIDATE_S = 2.0
 POSITIVE_IOU = 0.5
 """A candidate that overlaps the truth at least this much is a Yes in training."""
+RANKS = ("margin", "product")
+"""Candidates are ranked by P(Yes) - P(No) alone, as VideoMind's are, or by the grounder's confidence times P(Yes)."""
 YES, NO = "Yes", "No"
 """The verdicts' first tokens; their probabilities are read at the next position."""
 
@@ -51,17 +53,42 @@ def target(candidate: Span, truths: Sequence[Span], prompts: PromptBook) -> str:
     return prompts.get(ROLE, "yes" if right else "no").fill().text
 
 
-def read(moments: Sequence[Moment], judgements: Sequence[Judgement]) -> list[Moment]:
-    """The judged moments, surest Yes first; equally sure ones keep their order.
+def ranking(moments: Sequence[Moment], judgements: Sequence[Judgement], rank: str = "margin") -> list[int]:
+    """Which candidate comes first, second ...; equal ones keep their order.
+
+    Args:
+        moments: The candidates.
+        judgements: What was said of each.
+        rank: One of `RANKS`.
 
     Raises:
-        ValueError: Not one judgement per moment.
+        ValueError: Not one judgement per moment, or an unknown rule.
     """
     if len(moments) != len(judgements):
         raise ValueError(f"{len(judgements)} judgements for {len(moments)} moments")
+    if rank not in RANKS:
+        raise ValueError(f"unknown rank {rank!r}; expected one of {', '.join(RANKS)}")
+    scores = [
+        judgement.margin if rank == "margin" else moment.confidence * judgement.p_yes
+        for moment, judgement in zip(moments, judgements, strict=True)
+    ]
+    return sorted(range(len(scores)), key=lambda at: -scores[at])
+
+
+def read(moments: Sequence[Moment], judgements: Sequence[Judgement], rank: str = "margin") -> list[Moment]:
+    """The judged moments, best first; equally good ones keep their order.
+
+    Args:
+        moments: The candidates.
+        judgements: What was said of each.
+        rank: One of `RANKS`.
+
+    Raises:
+        ValueError: Not one judgement per moment, or an unknown rule.
+    """
+    order = ranking(moments, judgements, rank)
     judged = [replace(m, p_yes=j.p_yes, p_no=j.p_no) for m, j in zip(moments, judgements, strict=True)]
-    order = sorted(range(len(judged)), key=lambda i: -judgements[i].margin)
-    return [judged[i] for i in order]
+    return [judged[at] for at in order]
 
 
 def _shift(span: Span, offset_s: float) -> Span:

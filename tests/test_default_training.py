@@ -1,15 +1,24 @@
-"""The default model's base training: what it computes equals the model's own pass, and its data depend on numbers alone."""
+"""The default model's training: it computes what the model does, data depend on numbers alone, it can be stopped."""
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file
 from torch import Tensor
 
 import adapters.train.default
@@ -18,18 +27,27 @@ from adapters.heads.losses import grid_targets, grounding_losses
 from adapters.heads.timestamp import TimestampHead
 from adapters.layout import lay_out
 from adapters.tokens import REG, Tokens
+from adapters.train.default import loop, report, roles
+from adapters.train.default.__main__ import MORE_TO_DO, main
 from adapters.train.default.augment import augmented
 from adapters.train.default.base import fresh_base, write_base
-from adapters.train.default.config import Shape, Weights
-from adapters.train.default.contract import Lesson, Segment, Stage, States, StateSizes
+from adapters.train.default.config import DEFAULT_FILE, DefaultConfig, RolesConfig, Shape, Weights, read_default_config
+from adapters.train.default.contract import UNKNOWN, Lesson, Segment, Stage, States, StateSizes
 from adapters.train.default.grounding import padded_losses
+from adapters.train.default.loop import STATE_FILE, Training, Unfinished, state_info
 from adapters.train.default.network import BaseNetwork, normalised
 from adapters.train.default.pack import Packer
+from adapters.train.default.place import Place
+from adapters.train.default.pool import Maker, Pool
+from adapters.train.default.schedule import pack_number, use_at
+from adapters.train.default.states import StateHead
+from adapters.train.default.tally import LOG_FILE, curve
 from adapters.train.default.tokenizer import build_tokenizer
 from adapters.vision import encode
 from prompts import Part, PromptBook, plain, read_prompt_file
+from roles.errors import InputError, StepError
 from roles.manner import Manner
-from roles.types import Span
+from roles.types import PX_PER_TOKEN, Budget, Clip, Request, Span
 
 WORDS = ["ball", "box", "green", "red", "where", "is", "the", "thinks", "basket", "blue", "puts", "looks"]
 SHAPE = Shape(hidden=96, layers=3, heads=3, kv_heads=1, intermediate=128, vocabulary=300, mrope_section=(4, 6, 6),
@@ -38,6 +56,20 @@ SIZES = StateSizes(kinds=3, names=6, classes=4, colours=3, shapes=3, visible=(1,
 MANNER = Manner(style="direct", choose="likelihood", marks="aligned")
 BOOK = read_prompt_file(Path(adapters.train.default.__file__).with_name("prompts.json"))
 STAGE = Stage(1.0, ((4, 9, 1.0),))
+CONFIG = DefaultConfig(world="tests.test_default_training:Squares", shape=SHAPE, stages=(STAGE,), steps=9,
+                       packs_per_step=2, pack_tokens=1024, reuse=2, chunk=3, warmup_steps=4, learning_rate=3e-3,
+                       tokenizer_texts=400)  # fmt: skip
+CPU = Place(0, 1, torch.device("cpu"))
+ROOT = Path(__file__).parent.parent
+OFTEN_LOGGED = """
+import sys
+from adapters.train.default import loop
+from adapters.train.default.__main__ import main
+
+loop.LOG_EVERY = 4
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
 
 
 class Squares:
@@ -46,7 +78,7 @@ class Squares:
     state_sizes = SIZES
 
     def lesson(self, number: int, stage: Stage, manner: Manner, prompts: PromptBook) -> Lesson:
-        dice = random.Random(number)
+        dice = random.Random(number)  # noqa: S311 - no secret
         patches = dice.randint(4, 9)
         segments = [
             Segment("answerer", "where is the ball?", dice.choice(["the red box", "the blue basket"]), type="reality"),
@@ -71,7 +103,7 @@ class Squares:
         return torch.cat(parts).to(torch.uint8).to(device)
 
     def texts(self, count: int) -> Iterator[str]:
-        dice = random.Random(0)
+        dice = random.Random(0)  # noqa: S311 - no secret
         for _ in range(count):
             yield " ".join(dice.choices(WORDS, k=6))
 
@@ -101,7 +133,9 @@ def test_the_tokenizer_lays_a_chat_out_as_qwen2_vl_does(tokens: Tokens) -> None:
 
     loaded = AutoTokenizer.from_pretrained(tokens.folder)
     content = [{"type": "video"}, {"type": "text", "text": "where is the ball?"}]
-    text = loaded.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+    text = loaded.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
     chat = tokens.chat(plain("where is the ball?"))
     expected = [*chat.head, tokens.id("<|video_pad|>"), *chat.tail]
     assert loaded(text, add_special_tokens=False)["input_ids"] == expected
@@ -114,7 +148,9 @@ def test_a_pack_gives_each_question_what_the_model_alone_gives(tokens: Tokens) -
     pack = make.make(world, 3, STAGE)
     model = fresh_base(SHAPE, tokens, 0)
     network = BaseNetwork(model, SIZES, Weights())
-    levels = [world.draw(g.films, g.rows, g.columns, "cpu").view(g.patches, 4 * g.rows * g.columns, -1) for g in pack.groups]
+    levels = [
+        world.draw(g.films, g.rows, g.columns, "cpu").view(g.patches, 4 * g.rows * g.columns, -1) for g in pack.groups
+    ]
     with torch.no_grad():
         report = network(pack, [normalised(one, torch.float32) for one in levels], torch.float32)
 
@@ -128,9 +164,12 @@ def test_a_pack_gives_each_question_what_the_model_alone_gives(tokens: Tokens) -
         for segment in lesson.segments:
             written = make.write(segment)
             prompt_tail, reply = written.ids[: written.reply_at], written.ids[written.reply_at :]
-            layout = lay_out(tokens, BOOK.get("answerer", "question").fill(question=""),
-                             (lesson.patches, lesson.rows, lesson.columns), lesson.marked_norm, aligned=True)  # fmt: skip
-            tail = len(tokens.chat(BOOK.get("answerer", "question").fill(question="")).tail)
+            grid, empty = (
+                (lesson.patches, lesson.rows, lesson.columns),
+                BOOK.get("answerer", "question").fill(question=""),
+            )
+            layout = lay_out(tokens, empty, grid, lesson.marked_norm, aligned=True)
+            tail = len(tokens.chat(empty).tail)
             keep = layout.ids.shape[0] - tail
             ids = torch.tensor([*layout.ids[:keep].tolist(), *prompt_tail, *reply])
             start = int(layout.positions[0, keep])
@@ -220,4 +259,440 @@ def test_a_written_base_loads_as_any_other(tokens: Tokens, tmp_path: Path) -> No
     mean, std = torch.full((3,), 0.5), torch.full((3,), 0.5)
     ours = encode(model.model.visual, frames, mean, std)
     theirs = encode(loaded._model.model.visual, frames, mean, std)
-    assert torch.allclose(ours, theirs, atol=0.05 * float(ours.abs().max()))
+    assert torch.allclose(ours, theirs, atol=0.05 * ours.abs().max().item())
+
+
+# The loop
+
+
+def training(folder: Path, config: DefaultConfig = CONFIG, place: Place = CPU, **more: Any) -> Training:
+    return Training(config, folder, MANNER, BOOK, place, workers=0, **more)
+
+
+def work_folder(tokens: Tokens, folder: Path) -> Path:
+    (folder / "tokenizer").symlink_to(tokens.folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tokens: Tokens, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole training, a line of the log for every third step."""
+    folder = work_folder(tokens, tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "LOG_EVERY", 3)
+        whole = training(folder)
+        whole.run()
+    whole.write(folder / "base")
+    return folder
+
+
+def test_a_training_learns_and_says_how_it_went(trained: Path) -> None:
+    lines = curve(trained / LOG_FILE)
+    assert [line["step"] for line in lines] == [3, 6, 9]
+    for name in ("answerer", "planner", "verifier", "transcript", "grounder", "class", "states2"):
+        assert lines[-1][name] < 0.9 * lines[0][name], name
+    assert lines[0]["rate"] == pytest.approx(3e-3 * 3 / 4)
+    assert set(lines[0]["right"]) == {"grounder", "planner", "reality", "transcript", "verifier"}
+    assert set(lines[0]["right"]) == set(lines[0]["asked"])
+    assert all(line["tokens_per_s"] > 0 for line in lines)
+    assert state_info(trained)["step"] == "9"
+
+
+def test_a_training_in_pieces_gives_the_weights_of_an_unbroken_one(
+    trained: Path, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = work_folder(tokens, tmp_path)
+    monkeypatch.setattr(loop, "LOG_EVERY", 3)
+    before = signal.getsignal(signal.SIGINT)
+    for step in (3, 6):
+        with pytest.raises(Unfinished, match=f"stopped after step {step} of 9; the same command goes on"):
+            training(folder).run(seconds=0)
+        assert state_info(folder)["step"] == str(step)
+        torch.rand(step)  # what else a process did by chance makes no difference
+    last = training(folder)
+    assert last.step == 6
+    last.run(seconds=0)
+    assert signal.getsignal(signal.SIGINT) == before
+    ours, theirs = load_file(folder / STATE_FILE), load_file(trained / STATE_FILE)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    seen = [[{k: v for k, v in line.items() if not k.endswith("_s")} for line in curve(one / LOG_FILE)]
+            for one in (folder, trained)]  # fmt: skip
+    assert json.dumps(seen[0]) == json.dumps(seen[1])
+
+
+def test_a_training_with_other_settings_is_refused_but_may_be_longer(trained: Path) -> None:
+    with pytest.raises(InputError, match=r"state.safetensors: .*other settings \(chunk, learning_rate\)"):
+        training(trained, replace(CONFIG, learning_rate=1e-3, chunk=4))
+    assert training(trained, replace(CONFIG, steps=20)).step == 9
+
+
+def test_packs_that_cannot_be_shared_evenly_are_refused(trained: Path) -> None:
+    with pytest.raises(InputError, match="packs_per_step 2 cannot be shared by 3 processes"):
+        training(trained, place=Place(0, 3, torch.device("cpu")))
+
+
+def test_another_training_can_be_started_from_without_its_moments(
+    trained: Path, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    folder = work_folder(tokens, tmp_path)
+    started = training(folder, replace(CONFIG, steps=1), init=trained / STATE_FILE, with_states=False)
+    stored = load_file(trained / STATE_FILE)
+    assert started.step == 0
+    assert not started.optimizer.state
+    assert all(torch.equal(p, stored[f"weight.{name}"]) for name, p in started.named.items())
+    assert not any(name.startswith("states") for name in started.named)
+    started.run()
+    line = curve(folder / LOG_FILE)[0]
+    assert "answerer" in line
+    assert "states2" not in line
+
+
+def test_packs_do_not_depend_on_the_number_of_processes_nor_on_where_a_training_goes_on(trained: Path) -> None:
+    config = replace(CONFIG, packs_per_step=4, reuse=3, chunk=2, steps=11)
+    maker = Maker(config, trained / "tokenizer", BOOK, MANNER)
+
+    def packs(lanes: Sequence[int], start: int) -> dict[tuple[int, int], tuple[int, bool]]:
+        pool = Pool(maker, lanes, start, 0)
+        found = {}
+        for step in range(start, config.steps):
+            for lane in lanes:
+                drawn, first = pool.take(lane, step, CPU.device)
+                found[step, lane] = drawn.pack.number, first
+        return found
+
+    alone = packs(range(4), 0)
+    assert packs([0, 2], 0) | packs([1, 3], 0) == alone
+    for start in (4, 6, 8):
+        assert packs(range(4), start) == {key: value for key, value in alone.items() if key[0] >= start}
+
+
+def test_a_packs_first_use_is_its_only_unseen_one_and_the_others_are_recent() -> None:
+    config = replace(CONFIG, reuse=4, chunk=5, steps=400, packs_per_step=3)
+    again = set()
+    firsts = []
+    for step in range(config.steps):
+        for lane in range(3):
+            use = use_at(config, lane, step)
+            newest = step // 4
+            assert use.first == (step % 4 == 0)
+            assert (use.fresh == newest) if use.first else (max(0, newest - 4) <= use.fresh <= newest)
+            if use.first:
+                firsts.append(pack_number(config, use))
+            elif newest >= 5:
+                again.add(newest - use.fresh)
+    assert sorted(firsts) == list(range(300))
+    assert again == set(range(5))
+
+
+# The state heads
+
+
+def test_a_state_head_learns_what_a_query_asks_of_a_patch() -> None:
+    torch.manual_seed(0)
+    head = StateHead(32, SIZES)
+    states, queries = torch.randn(40, 32), torch.tensor([[0, 1, 2, 0], [1, 3, 0, 0], [2, 4, 5, 1]])
+    patch, query = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)
+    # Each query reads another direction of the same states.
+    labels = torch.stack(((states[:, 0] > 0), (states[:, 1] > 0), (states[:, 2] > 0))).long().flatten()
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(60):
+        kinds, _, _ = head(states, patch, queries, query)
+        loss = torch.nn.functional.cross_entropy(kinds, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 < 0.5 < losses[0]
+
+
+def test_labels_that_are_not_known_teach_nothing(tokens: Tokens) -> None:
+    world = Squares()
+    pack = packer(tokens, 1024).make(world, 0, STAGE)
+    levels = [world.draw(g.films, g.rows, g.columns, "cpu").view(g.patches, 4 * g.rows * g.columns, -1)
+              for g in pack.groups]  # fmt: skip
+    pixels = [normalised(one, torch.float32) for one in levels]
+    network = BaseNetwork(fresh_base(SHAPE, tokens, 0), SIZES, Weights())
+    assert network.states is not None
+
+    def gradients(labels: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+        network.zero_grad()
+        found = network(replace(pack, item_labels=labels), pixels, torch.float32)
+        found.loss.backward()
+        norms = {name: float(p.grad.norm()) for name, p in network.states.named_parameters() if p.grad is not None}
+        return norms, {name: float(found.parts[name]) for name in ("states0", "states1", "states2")}
+
+    norms, parts = gradients(torch.full_like(pack.item_labels, UNKNOWN))
+    assert set(norms.values()) == {0.0}
+    assert set(parts.values()) == {0.0}
+    norms, parts = gradients(pack.item_labels)
+    assert all(norms[f"{number}.out.weight"] > 0 for number in range(3))
+    # Colours alone are known: rows of the other answers stay as they are.
+    some = torch.full_like(pack.item_labels, UNKNOWN)
+    some[:, 1] = pack.item_labels[:, 1]
+    gradients(some)
+    rows = network.states[2].out.weight.grad
+    assert rows is not None
+    last = rows.norm(dim=1)
+    assert not last[:4].any()
+    assert last[4:7].all()
+    assert not last[7:].any()
+
+
+# Settings
+
+
+def test_the_shipped_settings_are_read_and_the_roles_scripts_know_their_flags() -> None:
+    from adapters.train.answerer import AnswererConfig
+    from adapters.train.config import parse
+    from adapters.train.grounder import GrounderConfig
+    from adapters.train.planner import PlannerConfig
+    from adapters.train.verifier import VerifierConfig
+
+    config = read_default_config()
+    assert json.loads(json.dumps(config.to_json())) == json.loads(
+        json.dumps(read_default_config(DEFAULT_FILE).to_json())
+    )
+    kinds: dict[str, Any] = {"planner": PlannerConfig, "grounder": GrounderConfig, "verifier": VerifierConfig,
+                             "answerer": AnswererConfig}  # fmt: skip
+    assert set(config.roles.settings) <= {"all", "mine", *kinds}
+    for role, kind in kinds.items():
+        settings = {**config.roles.settings.get("all", {}), **config.roles.settings.get(role, {})}
+        needed = ["--model", "m", "--data", "d", "--val", "v", "--out", "o"]
+        read = parse(kind, [*needed, *roles.flags(settings)], role, "")
+        for name, value in settings.items():
+            found = getattr(read, name)
+            assert found == value or (found == () and value == "none"), (role, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("step: 3", "unknown step; expected some of world"),
+        ("shape: {width: 3}", "unknown shape.width"),
+        ("shape: 3", "shape 3: expected names with values"),
+        ("shape: {hidden: wide}", "shape.hidden 'wide': expected a whole number"),
+        ("shape: {hidden: 100}", "shape: hidden must be heads times"),
+        ("shape: {vision_heads: 7}", "vision_width must be"),
+        ("learning_rate: 1e-3", "learning_rate '1e-3': expected a number, 0 or more .*0.001"),
+        ("learning_rate: 2", "learning_rate 2: expected more than 0"),
+        ("weights: {states: .nan}", "weights.states nan"),
+        ("steps: 0", "steps 0: expected a whole number, at least 1"),
+        ("steps: true", "steps True"),
+        ("pack_tokens: 1000", "pack_tokens 1000: expected a multiple of 128"),
+        ("betas: [0.9]", "betas .*: expected 2 numbers"),
+        ("stages: []", "stages"),
+        ("stages: [{share: 1.0, lengths: [[20, 12, 1]]}]", "stages: number 1: expected lengths"),
+        ("stages: [{share: 1.0, lengths: [12, 20]}]", "stages: .*number 1"),
+        ("stages: [{share: 0.5, lengths: [[12, 20, 1]]}]", "stages: their shares must sum to 1"),
+        ("roles: {settings: {all: 3}}", "roles.settings"),
+        ("- a", "expected lines such as"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_named_with_their_file(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said) as caught:
+        read_default_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_changes_win_over_the_file_and_reach_nested_settings(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("steps: 7\nshape: {vocabulary: 600}\n", encoding="utf-8")
+    config = read_default_config(path, {"steps": 9, "shape.layers": 2, "roles.train": [5, 6]})
+    assert (config.steps, config.shape.layers, config.shape.vocabulary, config.roles.train) == (9, 2, 600, (5, 6))
+
+
+# The adapters
+
+
+def test_flags_are_what_a_command_line_takes() -> None:
+    settings = {"learning_rate": 0.001, "mined_only": True, "balance": False, "steps": [1, 2], "report_to": "none"}
+    assert roles.flags(settings) == ["--learning-rate", "0.001", "--mined-only", "--steps", "1", "2",
+                                     "--report-to", "none"]  # fmt: skip
+
+
+def test_adapters_to_start_from_change_nothing_and_can_be_stored_in_half(trained: Path, tmp_path: Path) -> None:
+    from adapters.frames import open_video
+    from adapters.qwen2vl import Qwen2VL
+
+    base, begin = trained / "base", tmp_path / "begin"
+    (tmp_path / ".begin.part").mkdir()  # left by an interrupted run
+    config = RolesConfig(rank=4, alpha=8.0)
+    roles.write_start(begin, base, trained / "head.safetensors", config, BOOK, MANNER, seed=0)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["begin"]
+    size = roles.in_half(begin)
+    assert size == sum(one.stat().st_size for one in begin.rglob("*") if one.is_file())
+    stored = [load_file(one) for one in sorted(begin.rglob("*.safetensors"))]
+    assert len(stored) == 5
+    assert {tensor.dtype for file in stored for tensor in file.values()} == {torch.bfloat16}
+
+    alone = Qwen2VL.load(str(base), None, device="cpu", dtype="float32")
+    adapted = Qwen2VL.load(None, str(begin), device="cpu", dtype="float32")
+    assert adapted.manner.choose == "likelihood"
+    texts = ["the red box", "the blue basket"]
+    budget = Budget(1.0, 8, 4 * PX_PER_TOKEN, 12 * PX_PER_TOKEN)
+    with open_video(ROOT / "tests" / "data" / "oracle" / "videos" / "v4.mp4") as file:
+        video = alone.watch(file)
+        adapted.watch(file)
+        clip = Clip(video, None, budget)
+        for role in roles.ORDER:
+            assert adapted.has(role)
+            request = Request(role, clip, plain("where is the ball?"), max_new_tokens=6)
+            assert adapted.write(request).text == alone.write(request).text
+            assert adapted.choose(request, texts).log_probs == pytest.approx(alone.choose(request, texts).log_probs)
+        said = adapted.tokens.encode([Part("At <|reg|>.", trusted=True)])
+        adapted.forced_replies["grounder"] = said
+        pointing = adapted.point(Request("grounder", clip, plain("green puts ball"), max_new_tokens=len(said)))
+    head = load_file(trained / "head.safetensors")
+    assert adapted._head is not None
+    for name, tensor in adapted._head.state_dict().items():
+        assert torch.equal(tensor, head[name].to(torch.bfloat16).float()), name
+    assert pointing.rows_norm
+    assert all(0 <= confidence <= 1 for _, _, confidence in pointing.rows_norm)
+
+
+def test_a_folder_without_the_grounders_head_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="missing; was the grounder trained"):
+        roles.in_half(tmp_path)
+
+
+def test_a_step_that_fails_is_named_with_its_exit_code() -> None:
+    with pytest.raises(StepError, match=r"prompts\.nothing --some failed with exit code 1"):
+        roles.start(["prompts.nothing", "--some"])
+
+
+# The report
+
+
+def test_curves_are_a_picture_and_the_card_states_the_numbers(trained: Path, tmp_path: Path) -> None:
+    lines = curve(trained / LOG_FILE)
+    report.draw_curves(lines, tmp_path / "curves.png")
+    picture = (tmp_path / "curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 10_000
+    lines[-1]["right"]["reality"] = lines[-2]["right"]["reality"] = lines[0]["right"]["reality"] = 0.625
+    lines[1]["right"]["reality"] = 0.625
+    card = report.base_card(CONFIG, lines, 12_345_678, 5400.0)
+    for text in ("12.3 million parameters", "9 steps of 2 packs of 1,024 tokens", "90 minutes", "| reality | 62.5 |",
+                 "Hidden 96, 3 layers, 3 heads, 1 key-value heads", "| 100% | 4-9 s (1) | whole 1 |"):  # fmt: skip
+        assert text in card
+    report.base_card(CONFIG, lines[:1], 1, 1.0)  # a training of a single line
+
+
+def test_the_report_lies_beside_the_weights(trained: Path) -> None:
+    base = trained / "base"
+    report.write_report(CONFIG, curve(trained / LOG_FILE), base, 60.0)
+    weights = load_file(base / "model.safetensors")
+    count = sum(tensor.numel() for tensor in weights.values())
+    assert f"{count / 1e6:.1f} million parameters" in (base / report.CARD_FILE).read_text(encoding="utf-8")
+    assert json.loads((base / "training.json").read_text(encoding="utf-8")) == json.loads(json.dumps(CONFIG.to_json()))
+    assert (base / report.CURVES_FILE).is_file()
+
+
+# The command
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(CONFIG.to_json()))), encoding="utf-8")
+    return path
+
+
+def test_help_is_quick_as_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, time\n"
+        "from adapters.train.default.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'yaml', 'safetensors', 'matplotlib'} & set(sys.modules)\n"
+        "print('heavy', sorted(heavy), 'took', time.process_time())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--only" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("heavy [] took")
+    assert float(last.split()[-1]) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "step=3"], "unknown step; expected some of world"),
+        (["--set", "shape.wide=3"], "unknown shape.wide"),
+        (["--set", "steps"], "--set steps: expected NAME=VALUE"),
+        (["--set", "steps=["], "--set steps=[: what stands behind = is no value in YAML"),
+        (["--set", "world=prompts:Nothing", "--device", "cpu"], "world 'prompts:Nothing' cannot be loaded"),
+        (["--only", "everything"], "argument --only: invalid choice"),
+        (["--config", "none.yaml"], "none.yaml: cannot be read"),
+        (["--workers", "-1"], "--workers -1: expected a number of processes"),
+        (["--only", "card"], "log.jsonl: cannot be used (No such file or directory)"),
+    ],
+)
+def test_wrong_use_gets_one_line_and_exit_code_2(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path / "out"), *arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "tokenizer of" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("mindreel: error: ")
+    assert said in lines[0]
+
+
+def test_the_command_stops_when_the_time_is_up_and_goes_on(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    out = tmp_path / "out"
+    command = ["--out", str(out), "--config", str(settings), "--only", "base", "--workers", "0", "--device", "cpu"]
+    assert main([*command, "--minutes", "0"]) == MORE_TO_DO
+    assert not (out / "base").exists()
+    assert main([*command, "--set", "steps=3"]) == 0
+    assert [line["step"] for line in curve(out / ".train" / LOG_FILE)] == [2, 3]
+    assert sorted(one.name for one in (out / "base").iterdir()) == [
+        "chat_template.jinja", "config.json", "generation_config.json", "mindreel.json", "model.safetensors",
+        "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert (out / ".train" / "head.safetensors").is_file()
+
+
+def test_an_interrupt_in_a_later_step_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(roles, "make_films", interrupted)
+    assert main(["--out", str(tmp_path), "--only", "films", "--device", "cpu"]) == 130
+    assert capsys.readouterr().err == "mindreel: interrupted; the same command goes on\n"
+
+
+def test_ctrl_c_saves_everything_though_it_reaches_the_workers_too(settings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--config", str(settings), "--only", "base", "--device", "cpu", "--workers", "1",
+                 "--no-states", "--set", "reuse=1", "steps=1000"]  # fmt: skip
+    with (tmp_path / "said").open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", OFTEN_LOGGED, *arguments], cwd=ROOT, stderr=said,
+            env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
+        try:
+            end = time.monotonic() + 120
+            while not (out / ".train" / LOG_FILE).is_file() and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGINT)
+            code = process.wait(timeout=120)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    text = (tmp_path / "said").read_text(encoding="utf-8")
+    assert code == 130, text
+    assert "Traceback" not in text
+    step = int(state_info(out / ".train")["step"])
+    assert step >= 4
+    assert f"stopped after step {step} of 1000; the same command goes on" in text

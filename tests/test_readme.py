@@ -1,4 +1,4 @@
-"""Every command and example of the README runs, in a folder laid out as it says, on the small checkpoint."""
+"""Every command and example of the README runs, in a folder laid out as it says, on small checkpoints."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 import av
 import pytest
 
+from roles.spans import iou
+from roles.types import Span
 from tests.films import make_examples
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (here / "videos").mkdir()
     shutil.copy(here / "film0.mp4", here / "videos" / "abc_0.0_150.0.mp4")
     (here / "highlight_train_release.jsonl").write_text(json.dumps(HIGHLIGHT) + "\n")
+    (here / "examples").symlink_to(ROOT / "examples")
     (here / "frames").mkdir()
     with av.open(str(here / "film.mp4")) as container:
         for number, frame in enumerate(container.decode(video=0)):
@@ -119,10 +122,26 @@ def test_the_demo_runs(place: Path) -> None:
     """`make demo` without the set-up, which this very run has done."""
     lines = run(["make", "--dry-run", "demo", "-C", str(ROOT)], place).stdout.replace("\\\n", " ").splitlines()
     [demo] = [line for line in lines if "agent.run" in line]
-    words = [word.replace("tests/data", str(ROOT / "tests" / "data")) for word in shlex.split(demo)]
-    done = run([sys.executable, *words[1:]], place)
-    assert "Answer    (C) white" in done.stdout
-    assert "00:05.985 - 00:10.968" in done.stdout
+    done = run([sys.executable, *shlex.split(demo)[1:], "--json"], place)
+    result = json.loads(done.stdout)
+    assert result["answer"]["text"] == "the blue chest"
+    assert result["answer"]["option_probs"][0] > 0.9
+    assert result["strange_film"] is False
+    best = Span(*(result["moments"][0][end] for end in ("start_s", "end_s")))
+    assert max(iou(best, Span(*ends)) for ends in ((0.6, 3.36), (4.07, 4.94))) > 0.6
+
+
+def test_the_default_answers_the_readmes_questions(place: Path) -> None:
+    """The films were made with the test split's seeds; what is right is known from their stories."""
+    right = {"20000049": "the blue chest", "20000063": "the orange cupboard", "20000073": "a red bear"}
+    asked = [words for words in commands() if any(word.startswith("examples/") for word in words)]
+    assert len(asked) == 4
+    for words in asked:
+        result = json.loads(run([sys.executable, *words[1:], "--json"], place).stdout)
+        seed = Path(result["video"]["path"]).name.partition("-")[0]
+        assert result["answer"]["text"] == right.get(seed)
+        if seed not in right:
+            assert iou(Span(result["moments"][0]["start_s"], result["moments"][0]["end_s"]), Span(18.37, 20.14)) > 0.6
 
 
 def test_files_that_the_readme_links_exist() -> None:

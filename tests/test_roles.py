@@ -265,6 +265,17 @@ def test_equally_sure_candidates_keep_their_order() -> None:
         verifier.read(moments, verdicts[:2])
 
 
+def test_a_checkpoint_may_rank_by_confidence_times_yes() -> None:
+    usage = Usage()
+    moments = [Moment(Span(0, 1), 0.9), Moment(Span(1, 2), 0.1), Moment(Span(2, 3), 0.5)]
+    verdicts = [Judgement(0.6, 0.4, usage), Judgement(0.9, 0.1, usage), Judgement(0.2, 0.8, usage)]
+    assert verifier.ranking(moments, verdicts) == [1, 0, 2]
+    assert verifier.ranking(moments, verdicts, "product") == [0, 2, 1]
+    assert [moment.confidence for moment in verifier.read(moments, verdicts, "product")] == [0.9, 0.5, 0.1]
+    with pytest.raises(ValueError, match="rank 'luck'"):
+        verifier.ranking(moments, verdicts, "luck")
+
+
 @pytest.mark.parametrize("style", answerer.STYLES)
 def test_an_answer_that_is_taught_reads_back(style: str) -> None:
     options = ("in the basket", "in the box")

@@ -52,5 +52,8 @@ def augmented(levels: Tensor, rows: int, columns: int, dtype: torch.dtype, seed:
 def _blurred(picture: Tensor, weight: float, axis: int) -> Tensor:
     length = picture.shape[axis]
     at = torch.arange(length, device=picture.device)
-    before, after = picture.index_select(axis, (at - 1).clamp(min=0)), picture.index_select(axis, (at + 1).clamp(max=length - 1))
+    before, after = (
+        picture.index_select(axis, (at - 1).clamp(min=0)),
+        picture.index_select(axis, (at + 1).clamp(max=length - 1)),
+    )
     return picture * (1 - 2 * weight) + (before + after) * weight

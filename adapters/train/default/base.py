@@ -1,4 +1,4 @@
-"""A shape goes in, a Qwen2-VL model with fresh weights comes out; a trained one goes out as a stock checkpoint folder."""
+"""A shape goes in, a Qwen2-VL model with fresh weights comes out; a trained one goes out as a stock checkpoint."""
 
 from __future__ import annotations
 

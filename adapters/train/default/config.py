@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,31 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class RolesConfig:
+    """How the adapters are trained.
+
+    Attributes:
+        rank: LoRA's.
+        alpha: LoRA's.
+        films: The module and arguments that write films and examples.
+        train: First seed and number of sets to train on; the base has seen none of them.
+        val: Likewise to validate on.
+        detector: Likewise to learn from what films of the world look like.
+        mined: Examples of each that the verifier's candidates are found in.
+        settings: Flags of the roles' scripts, by role, "all" or "mine".
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    films: tuple[str, ...] = ("eval.worlds", "make", "--size", "224")
+    train: tuple[int, int] = (9_000_000, 300)
+    val: tuple[int, int] = (10_000_000, 20)
+    detector: tuple[int, int] = (9_500_000, 330)
+    mined: tuple[int, int] = (4000, 200)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultConfig:
     """How the base is trained.
 
@@ -78,6 +104,7 @@ class DefaultConfig:
         clip_norm: Greatest norm of the gradient.
         seed: Of everything.
         tokenizer_texts: Texts that the tokenizer is made from.
+        roles: How the adapters are trained.
     """
 
     world: str = "eval.lessons:Lessons"
@@ -98,6 +125,7 @@ class DefaultConfig:
     clip_norm: float = 1.0
     seed: int = 0
     tokenizer_texts: int = 60_000
+    roles: RolesConfig = field(default_factory=RolesConfig)
 
     def stage_at(self, share: float) -> Stage:
         """The stage of the curriculum at a share of the training, 0 to 1."""
@@ -130,55 +158,125 @@ def read_default_config(path: Path = DEFAULT_FILE, changes: Mapping[str, Any] | 
     Raises:
         InputError: An unknown name or a value that cannot be meant; the message names file and name.
     """
-    values = dict(read_mapping(path))
+    values: dict[str, Any] = dict(read_mapping(path))
+    where = f"{path} with {', '.join(changes)} changed" if changes else f"{path}"
     for name, value in (changes or {}).items():
         outer, _, inner = name.partition(".")
-        if inner:
+        if inner and isinstance(values.get(outer, {}), Mapping):
             values[outer] = {**values.get(outer, {}), inner: value}
         else:
             values[name] = value
     try:
         if "stages" in values:
-            values["stages"] = tuple(
-                Stage(
-                    float(one["share"]),
-                    tuple((float(a), float(b), float(w)) for a, b, w in one["lengths"]),
-                    {str(view): float(weight) for view, weight in one.get("views", {"whole": 1.0}).items()},
-                )
-                for one in values["stages"]
-            )
-        for name, kind in (("shape", Shape), ("weights", Weights)):
+            values["stages"] = _stages(values["stages"])
+        for name, kind in _SECTIONS.items():
             if name in values:
-                values[name] = kind(**{key: _tupled(value) for key, value in values[name].items()})
-        config = DefaultConfig(**{key: _tupled(value) for key, value in values.items()})
-    except (TypeError, ValueError, KeyError) as error:
-        known = ", ".join(one.name for one in fields(DefaultConfig))
-        raise InputError(f"{path}: {error}; expected values for some of {known}") from error
+                values[name] = _made(kind, values[name], f"{name}.")
+        config: DefaultConfig = _made(DefaultConfig, values, "")
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
     problems = list(_problems(config))
     if problems:
-        raise InputError(f"{path}: {'; '.join(problems)}")
+        raise InputError(f"{where}: {'; '.join(problems)}")
     return config
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+_SECTIONS: Mapping[str, type] = {"shape": Shape, "weights": Weights, "roles": RolesConfig}
+_FROM_0 = ("warmup_steps", "seed")
+"""Whole numbers that may be 0."""
 
 
-def _problems(config: DefaultConfig) -> list[str]:
-    problems = []
-    for name in ("steps", "packs_per_step", "reuse", "chunk", "tokenizer_texts"):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            problems.append(f"{name} {value!r}: expected a whole number, at least 1")
+def _made(kind: type, values: object, prefix: str) -> Any:
+    """Settings of a kind from plain values; each value must be of the sort that its default is.
+
+    Raises:
+        ValueError: An unknown name, or a value of another sort.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{prefix.rstrip('.')} {values!r:.80}: expected names with values")
+    usual = kind()
+    known = [one.name for one in fields(usual)]
+    unknown = [f"{prefix}{name}" for name in values if name not in known]
+    if unknown:
+        raise ValueError(f"unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for name, value in given.items():
+        expected = _lack(value, getattr(usual, name), least=0 if name in _FROM_0 else 1)
+        if expected:
+            raise ValueError(f"{prefix}{name} {value!r:.80}: expected {expected}")
+    return kind(**given)
+
+
+def _lack(value: object, usual: object, least: int) -> str:
+    """What a value should have been; empty where it is of the sort that it usually is."""
+    if isinstance(usual, int):
+        right = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return "" if right else f"a whole number, at least {least}"
+    if isinstance(usual, float):
+        right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        hint = " (in YAML, 1e-3 is a text: write 0.001)" if isinstance(value, str) else ""
+        return "" if right else f"a number, 0 or more{hint}"
+    if isinstance(usual, str):
+        return "" if isinstance(value, str) and value else "a text"
+    if isinstance(usual, tuple) and isinstance(usual[0], str):
+        right = isinstance(value, tuple) and bool(value) and all(isinstance(one, str) for one in value)
+        return "" if right else "a list of texts"
+    if isinstance(usual, tuple) and isinstance(usual[0], int | float):
+        pairs = zip(value, usual, strict=False) if isinstance(value, tuple) and len(value) == len(usual) else [("", 0)]
+        wrong = any(_lack(one, normal, least=0) for one, normal in pairs)
+        return f"{len(usual)} numbers such as {list(usual)}" if wrong else ""
+    if isinstance(usual, Mapping):
+        right = isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in value.values())
+        return "" if right else "names, each with names and values"
+    return "" if isinstance(value, type(usual)) else f"a {type(usual).__name__}"
+
+
+def _stages(values: object) -> tuple[Stage, ...]:
+    """The curriculum.
+
+    Raises:
+        ValueError: A stage that cannot be meant.
+    """
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"stages {values!r:.80}: expected a list of stages")
+    stages = []
+    for number, one in enumerate(values, start=1):
+        try:
+            views = {str(view): float(weight) for view, weight in one.get("views", {"whole": 1.0}).items()}
+            lengths = tuple((float(low), float(high), float(weight)) for low, high, weight in one["lengths"])
+            stage = Stage(float(one["share"]), lengths, views)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"stages: {one!r:.120} (number {number}): expected share, lengths as [[from_s, to_s, how_often]] and "
+                "views as {name: how_often}"
+            ) from error
+        if not 0 < stage.share <= 1 or not any(weight > 0 for weight in views.values()) or min(views.values()) < 0:
+            raise ValueError(f"stages: number {number}: expected a share above 0 and a view that is drawn")
+        if not lengths or not all(0 < low <= high < math.inf and weight > 0 for low, high, weight in lengths):
+            raise ValueError(f"stages: number {number}: expected lengths above 0, the lesser first, and how often")
+        stages.append(stage)
+    return tuple(stages)
+
+
+def _problems(config: DefaultConfig) -> Iterator[str]:
+    """What does not go together, or lies outside its range."""
     if config.pack_tokens < 1024 or config.pack_tokens % 128:
-        problems.append(f"pack_tokens {config.pack_tokens}: expected a multiple of 128, at least 1024")
+        yield f"pack_tokens {config.pack_tokens}: expected a multiple of 128, at least 1024"
     if not 0 < config.learning_rate < 1:
-        problems.append(f"learning_rate {config.learning_rate}: expected more than 0 and less than 1")
+        yield f"learning_rate {config.learning_rate}: expected more than 0 and less than 1"
+    for name in ("constant_share", "final_share"):
+        if not 0 <= getattr(config, name) <= 1:
+            yield f"{name} {getattr(config, name)}: expected 0 to 1"
+    if not all(beta < 1 for beta in config.betas):
+        yield f"betas {list(config.betas)}: expected less than 1"
+    if not config.clip_norm:
+        yield "clip_norm 0: expected more than 0"
     if abs(sum(stage.share for stage in config.stages) - 1) > 1e-6:
-        problems.append("stages: their shares must sum to 1")
+        yield "stages: their shares must sum to 1"
     shape = config.shape
     if shape.hidden % shape.heads or sum(shape.mrope_section) * 2 != shape.hidden // shape.heads:
-        problems.append("shape: hidden must be heads times twice the sum of mrope_section")
+        yield "shape: hidden must be heads times twice the sum of mrope_section"
     if shape.heads % shape.kv_heads:
-        problems.append("shape: heads must be a multiple of kv_heads")
-    return problems
+        yield "shape: heads must be a multiple of kv_heads"
+    if shape.vision_width % (4 * shape.vision_heads):
+        yield "shape: vision_width must be a multiple of 4 times vision_heads"

@@ -139,3 +139,15 @@ class World(Protocol):
     def texts(self, count: int) -> Iterator[str]:
         """About `count` texts such as lessons hold, for the tokenizer; from training seeds and wordings alone."""
         ...
+
+    def look(self, seed: int, part: str) -> Tensor:
+        """Frames of a film of a training seed, to learn what films of the world look like.
+
+        Args:
+            seed: The film's.
+            part: "whole" is the film in a few frames, "part" a stretch at two frames a second, "moment" some seconds.
+
+        Returns:
+            uint8 [frames, 3, height, width], on the CPU.
+        """
+        ...

@@ -51,8 +51,9 @@ def padded_losses(
         keys = functional.pad(there, (0, 1), value=True)[:, None, None]
         layers = []
         for layer in head.vis_fuse:
-            x = x + _attention(layer.self_att, layer.self_att_norm(x), keys)
-            x = x + layer.ffn(layer.ffn_norm(x))
+            near, far = layer.get_submodule("self_att_norm"), layer.get_submodule("ffn_norm")
+            x = x + _attention(layer.get_submodule("self_att"), near(x), keys)
+            x = x + layer.get_submodule("ffn")(far(x))
             layers.append(x)
         fused = head.vis_norm(torch.cat(layers))
         several = there.repeat(len(layers), 1)
@@ -144,8 +145,8 @@ def _widened(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:
 
 
 def _conv_head(head: torch.nn.Module, level: Tensor, mask: Tensor) -> Tensor:
-    _, first, act, second, _ = head.get_submodule("module")  # type: ignore[misc]
-    return _widened(second, act(_widened(first, level)) * mask)
+    first, second = (layer for layer in head.modules() if isinstance(layer, torch.nn.Conv1d))
+    return _widened(second, functional.silu(_widened(first, level)) * mask)
 
 
 def _assign(points: Tensor, spans: Tensor, longest: int) -> tuple[Tensor, Tensor]:

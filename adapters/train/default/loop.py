@@ -1,4 +1,4 @@
-"""The base's training: settings and lessons go in, a trained base in a folder comes out; it stops and goes on at any step.
+"""The base's training: settings and lessons go in, a trained base in a folder comes out; it can stop and go on.
 
 Runs in one process, or in one a GPU under `accelerate launch`; lanes are shared out, so the data are the same.
 """
@@ -6,115 +6,40 @@ Runs in one process, or in one a GPU under `accelerate launch`; lanes are shared
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from adapters.tokens import Tokens
 from adapters.train.default.augment import augmented
 from adapters.train.default.base import fresh_base, write_base
 from adapters.train.default.config import DefaultConfig
 from adapters.train.default.contract import StateSizes
-from adapters.train.default.network import BaseNetwork, Report
-from adapters.train.default.pack import ROLES
-from adapters.train.default.pool import Drawn, Maker, Pool, load_world
+from adapters.train.default.network import BaseNetwork
+from adapters.train.default.place import Place
+from adapters.train.default.pool import Maker, Pool, load_world
+from adapters.train.default.tally import LOG_EVERY, LOG_FILE, Tally
 from adapters.train.progress import say
 from prompts import PromptBook
 from roles.errors import InputError
 from roles.manner import Manner
 
-STATE_FILE, STATE_INFO, LOG_FILE = "state.safetensors", "state.json", "log.jsonl"
-LOG_EVERY = 20
+STATE_FILE = "state.safetensors"
+FREE = ("steps", "roles")
+"""Settings that may change when a training goes on: more or fewer steps only bend the schedule from there."""
 SAVE_EVERY_S = 240.0
+REWARM_STEPS = 60
 
 
 class Unfinished(Exception):  # noqa: N818 - no error: the same command goes on
     """The time is up or the training was interrupted; everything is saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one process works.
-
-    Attributes:
-        rank: Which process.
-        world: How many there are.
-        device: Its device.
-    """
-
-    rank: int
-    world: int
-    device: torch.device
-
-    @classmethod
-    def here(cls, device: str = "auto") -> Place:
-        """This process's place, as its launcher says."""
-        rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        local = int(os.environ.get("LOCAL_RANK", 0))
-        if device == "auto":
-            device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
-        where = torch.device(device)
-        if where.type == "cuda":
-            torch.cuda.set_device(where)
-        if world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
-        return cls(rank, world, where)
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.world > 1:
-            dist.barrier()
-
-    @property
-    def main(self) -> bool:
-        """Whether this process writes files and talks."""
-        return self.rank == 0
-
-
-@dataclass(slots=True)
-class Tally:
-    """Means since the last log line."""
-
-    parts: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
-    right: list[tuple[tuple[str, ...], Tensor, Tensor]] = field(default_factory=list)
-    states: list[Tensor] = field(default_factory=list)
-    seconds: float = 0.0
-    tokens: int = 0
-
-    def add(self, report: Report, drawn: Drawn, first: bool) -> None:
-        """Counts one pack; what was answered rightly counts only where the films were new."""
-        for name, part in report.parts.items():
-            self.parts[name].append(part)
-        if first:
-            self.right.append((drawn.pack.types, report.right, drawn.pack.segment_role))
-            self.states.append(report.states_right)
-        self.seconds += drawn.pack.seconds
-        self.tokens += drawn.pack.ids.shape[0]
-
-    def line(self) -> dict[str, Any]:
-        """Everything as numbers; waits for the device."""
-        out: dict[str, Any] = {name: float(torch.stack(parts).mean()) for name, parts in self.parts.items()}
-        hits: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for types, right, roles in self.right:
-            for kind, ok, role in zip(types, right.tolist(), roles.tolist(), strict=True):
-                name = kind if ROLES[role] == "answerer" else ROLES[role]
-                hits[name][0] += ok
-                hits[name][1] += 1
-        out["right"] = {name: round(ok / count, 4) for name, (ok, count) in sorted(hits.items())}
-        out["asked"] = {name: count for name, (_, count) in sorted(hits.items())}
-        if self.states:
-            out["states"] = [round(x, 4) for x in torch.stack(self.states).nanmean(dim=0).tolist()]
-        return out
 
 
 class Training:
@@ -161,7 +86,7 @@ class Training:
         # Worker processes are forked before the device is in use.
         self.pool = Pool(maker, self.lanes, self.step, workers)
         model = fresh_base(config.shape, self.tokens, config.seed)
-        torch.manual_seed(config.seed + self.step)
+        torch.manual_seed(config.seed)  # of fresh heads
         torch.set_float32_matmul_precision("high")
         self.network = BaseNetwork(
             model, self.sizes, config.weights, with_states=with_states, compiled=place.device.type == "cuda"
@@ -180,6 +105,7 @@ class Training:
         elif init is not None:
             self._load(init, moments=False)
         self.interrupted = False
+        self.fresh_since = self.step if self.step and not self.optimizer.state else None
 
     # Running
 
@@ -209,7 +135,10 @@ class Training:
                     if over and self.step < self.config.steps:
                         self.spent_s += now - began
                         self.save()
-                        raise Unfinished(f"stopped after step {self.step} of {self.config.steps}; the same command goes on")
+                        self.place.wait()  # a launcher ends all processes as soon as one has left
+                        raise Unfinished(
+                            f"stopped after step {self.step} of {self.config.steps}; the same command goes on"
+                        )
                     if self._agreed(now - saved >= SAVE_EVERY_S):
                         self.spent_s += now - began
                         began_again = time.monotonic()
@@ -227,13 +156,17 @@ class Training:
         """One optimizer step; returns how long it waited for packs."""
         waited = 0.0
         dtype = torch.bfloat16 if self.place.device.type == "cuda" else torch.float32
+        # Without its moments the optimizer's first steps are all of full size.
+        again = min(1.0, (self.step - self.fresh_since + 1) / REWARM_STEPS) if self.fresh_since is not None else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(self.step)
+            group["lr"] = self.config.rate_at(self.step) * again
         for lane in self.lanes:
             asked = time.monotonic()
             drawn, first = self.pool.take(lane, self.step, self.place.device)
             waited += time.monotonic() - asked
             seed = (self.config.seed * 1_000_003 + self.step) * 64 + lane
+            # Chance does not depend on where the training was interrupted or which process a lane is in.
+            torch.manual_seed(seed)
             pixels = [
                 augmented(levels, group.rows, group.columns, dtype, seed)
                 for levels, group in zip(drawn.levels, drawn.pack.groups, strict=True)
@@ -257,7 +190,7 @@ class Training:
         grads = [p.grad for p in self.named.values() if p.grad is not None]
         flat = torch.cat([grad.flatten() for grad in grads])
         dist.all_reduce(flat)
-        for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
+        for grad, part in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
             grad.copy_(part.view_as(grad))
 
     def _agreed(self, flag: bool) -> bool:
@@ -317,16 +250,12 @@ class Training:
         Raises:
             InputError: It belongs to a training with other settings.
         """
-        from safetensors import safe_open
-
         path = self.folder / STATE_FILE
         if not path.is_file():
             return None
-        with safe_open(path, "pt") as file:
-            info: Mapping[str, str] = file.metadata()
+        info = state_info(self.folder)
         ours, theirs = json.loads(json.dumps(self.config.to_json())), json.loads(info["config"])
-        # More or fewer steps only bend the schedule from here on.
-        other = sorted(name for name in ours if name != "steps" and ours[name] != theirs.get(name))
+        other = sorted(name for name in ours if name not in FREE and ours[name] != theirs.get(name))
         if other:
             raise InputError(
                 f"{path}: that training has other settings ({', '.join(other)}); give them again, or another --out"
@@ -359,11 +288,17 @@ class Training:
         save_file(head, self.folder / "head.safetensors")
 
 
-def curve(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; of steps that were done twice, the last."""
-    lines = {}
-    for text in path.read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
-        lines[line["step"]] = line
-    return [lines[step] for step in sorted(lines)]
+def state_info(folder: Path) -> Mapping[str, str]:
+    """What a training's state file says of itself: "step", "spent_s", "config".
 
+    Raises:
+        InputError: There is none.
+    """
+    from safetensors import safe_open
+
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: missing; the base was not trained here")
+    with safe_open(path, "pt") as file:
+        info: Mapping[str, str] = file.metadata()
+    return info

@@ -17,60 +17,20 @@ from torch.nn import functional
 
 from adapters.eyes import CLIP_MEAN, CLIP_STD
 from adapters.heads.timestamp import TimestampHead
+from adapters.train.default.arrays import ROLES, Pack
 from adapters.train.default.config import Weights
 from adapters.train.default.contract import UNKNOWN, StateSizes
 from adapters.train.default.grounding import padded_losses
-from adapters.train.default.pack import ROLES, Pack
+from adapters.train.default.layers import after_attention, before_attention, block_mask, dense, flex, rms, vision_block
+from adapters.train.default.states import StateHead
 from adapters.vision import rotary
 
 MIDDLE = 0.75
 """Share of the layers after which the second state head looks."""
-STATE_WIDTH = 256
 ITEMS = 24576
 """State items that one pass learns from, drawn anew each time; neighbouring patches have mostly the same answers."""
 EVEN = 16
 """Patches go through the vision tower in multiples of this, so that compiled kernels fit all packs."""
-BLOCK = 128
-"""Tokens of a block of the attention mask."""
-
-
-class StateHead(nn.Module):
-    """Tells from the mean state of a temporal patch what is so then; the question is given as indices.
-
-    Args:
-        hidden: Width of the states.
-        sizes: Of the questions and answers.
-    """
-
-    def __init__(self, hidden: int, sizes: StateSizes) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(hidden)
-        self.look = nn.Linear(hidden, STATE_WIDTH)
-        self.kind = nn.Embedding(sizes.kinds, STATE_WIDTH)
-        self.names = nn.ModuleList(nn.Embedding(sizes.names, STATE_WIDTH) for _ in range(3))
-        self.mix = nn.Sequential(nn.GELU(), nn.Linear(STATE_WIDTH, STATE_WIDTH))
-        self.hidden = nn.Linear(2 * STATE_WIDTH, 2 * STATE_WIDTH)
-        self.out = nn.Linear(2 * STATE_WIDTH, sizes.classes + sizes.colours + sizes.shapes)
-        self.split = (sizes.classes, sizes.colours, sizes.shapes)
-
-    def forward(self, states: Tensor, patch: Tensor, queries: Tensor, query: Tensor) -> tuple[Tensor, ...]:
-        """Logits of class, colour and shape, [I, n] each.
-
-        Args:
-            states: Mean state of each patch, [P, hidden].
-            patch: Which patch each of the I items is about, [I].
-            queries: Kind and three names, [Q, 4].
-            query: Which query each item asks, [I].
-        """
-        seen = self.look(self.norm(states))
-        asked = self.kind(queries[:, 0])
-        for at, names in enumerate(self.names):
-            asked = asked + names(queries[:, at + 1])
-        asked = self.mix(asked)
-        # The product lets a query pick what it is about out of a state that holds everything.
-        a, b = seen[patch], asked[query]
-        x = functional.gelu(self.hidden(torch.cat((a * b, a + b), dim=-1)))
-        return tuple(self.out(x).split(self.split, dim=-1))
 
 
 @dataclass(slots=True)
@@ -80,12 +40,14 @@ class Report:
     Attributes:
         loss: What is descended.
         parts: Mean of each part, detached.
+        nll: Negative log-likelihood of each segment's reply, [S].
         right: For each segment with a written reply, whether every token of it was the likeliest, bool [S].
         states_right: Share of right state answers at the last layer, by kind, [kinds]; NaN where none was asked.
     """
 
     loss: Tensor
     parts: dict[str, Tensor]
+    nll: Tensor
     right: Tensor
     states_right: Tensor
 
@@ -100,6 +62,9 @@ class BaseNetwork(nn.Module):
         with_states: Whether the state heads are there at all.
         compiled: Whether layers are compiled; only on a GPU.
     """
+
+    _inverse: Tensor
+    _axis: Tensor
 
     def __init__(
         self, model: Any, sizes: StateSizes, weights: Weights, *, with_states: bool = True, compiled: bool = False
@@ -124,9 +89,9 @@ class BaseNetwork(nn.Module):
         self._visible = frozenset(sizes.visible)
         wrap: Callable[..., Any] = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         loose: Callable[..., Any] = (lambda f: torch.compile(f, dynamic=True)) if compiled else (lambda f: f)
-        self._before, self._after = wrap(_before_attention), wrap(_after_attention)
-        self._vision_block = loose(_vision_block)
-        self._attend = _flex(wrap) if compiled else _dense
+        self._before, self._after = wrap(before_attention), wrap(after_attention)
+        self._vision_block = loose(vision_block)
+        self._attend = flex(wrap) if compiled else dense
         self._compiled = compiled
 
     def forward(self, pack: Pack, pixels: list[Tensor], dtype: torch.dtype) -> Report:
@@ -166,7 +131,7 @@ class BaseNetwork(nn.Module):
 
     def _mask(self, pack: Pack) -> Any:
         if self._compiled:
-            return _block_mask(pack.film, pack.segment)
+            return block_mask(pack.film, pack.segment)
         film, segment = pack.film, pack.segment
         at = torch.arange(film.shape[0], device=film.device)
         same = film[:, None] == film[None]
@@ -198,9 +163,11 @@ class BaseNetwork(nn.Module):
         x = functional.gelu(functional.linear(x, first.weight.to(dtype), first.bias.to(dtype)))
         return functional.linear(x, second.weight.to(dtype), second.bias.to(dtype))
 
-    def _losses(self, pack: Pack, visual: Tensor, middle: Tensor, x: Tensor, embed: Tensor, dtype: torch.dtype) -> Report:
+    def _losses(
+        self, pack: Pack, visual: Tensor, middle: Tensor, x: Tensor, embed: Tensor, dtype: torch.dtype
+    ) -> Report:
         norm = self.model.model.language_model.norm.weight
-        final = _rms(x[pack.predict], norm.to(dtype), self.eps)
+        final = rms(x[pack.predict], norm.to(dtype), self.eps)
         logits = functional.linear(final, embed.to(dtype)).float()
         token_loss = functional.cross_entropy(logits, pack.targets, reduction="none")
         count = pack.segment_role.shape[0]
@@ -223,7 +190,9 @@ class BaseNetwork(nn.Module):
         right_states = torch.full((self.sizes.kinds,), float("nan"), device=x.device)
         if self.states is not None and pack.item_patch.shape[0]:
             loss = loss + self.weights.states * self._tell(pack, visual, middle, means, parts, right_states)
-        return Report(loss, {name: part.detach() for name, part in parts.items()}, wrong == 0, right_states)
+        return Report(
+            loss, {name: part.detach() for name, part in parts.items()}, nll.detach(), wrong == 0, right_states
+        )
 
     def _ground(self, pack: Pack, means: Tensor, x: Tensor, parts: dict[str, Tensor]) -> Tensor:
         if not pack.ground_query.shape[0]:
@@ -245,7 +214,9 @@ class BaseNetwork(nn.Module):
         self, pack: Pack, visual: Tensor, middle: Tensor, means: Tensor, parts: dict[str, Tensor], right: Tensor
     ) -> Tensor:
         assert self.states is not None  # noqa: S101 - the caller looked
-        seen = torch.zeros_like(means).index_add(0, pack.visual_patch, visual.index_select(0, pack.visual_order).float())
+        seen = torch.zeros_like(means).index_add(
+            0, pack.visual_patch, visual.index_select(0, pack.visual_order).float()
+        )
         seen = seen / pack.patch_tokens[:, None]
         total = torch.zeros((), device=means.device)
         sources = (seen, _patch_means(middle, pack), means)
@@ -298,85 +269,3 @@ def _patch_means(x: Tensor, pack: Pack) -> Tensor:
     """Mean state over the visual tokens of each temporal patch, float32, [P, hidden]."""
     sums = torch.zeros(pack.patch_tokens.shape[0], x.shape[1], device=x.device)
     return sums.index_add(0, pack.visual_patch, x.index_select(0, pack.visual).float()) / pack.patch_tokens[:, None]
-
-
-def _rms(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    wide = x.float()
-    return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
-
-
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
-
-
-def _before_attention(
-    x: Tensor, cos: Tensor, sin: Tensor, norm: Tensor, wq: Tensor, bq: Tensor, wk: Tensor, bk: Tensor, wv: Tensor,
-    bv: Tensor, heads: int, kv_heads: int, eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    d = x.dtype
-    h = _rms(x, norm.to(d), eps)
-    q = functional.linear(h, wq.to(d), bq.to(d)).view(-1, heads, cos.shape[-1])
-    k = functional.linear(h, wk.to(d), bk.to(d)).view(-1, kv_heads, cos.shape[-1])
-    v = functional.linear(h, wv.to(d), bv.to(d)).view(-1, kv_heads, cos.shape[-1])
-    q, k = _turn(q, cos[:, None], sin[:, None]), _turn(k, cos[:, None], sin[:, None])
-    return tuple(one.transpose(0, 1)[None].contiguous() for one in (q, k, v))  # type: ignore[return-value]
-
-
-def _after_attention(
-    x: Tensor, mixed: Tensor, wo: Tensor, norm: Tensor, gate: Tensor, up: Tensor, down: Tensor, eps: float
-) -> Tensor:
-    d = x.dtype
-    x = x + functional.linear(mixed[0].transpose(0, 1).reshape(x.shape[0], -1), wo.to(d))
-    h = _rms(x, norm.to(d), eps)
-    return x + functional.linear(functional.silu(functional.linear(h, gate.to(d))) * functional.linear(h, up.to(d)), down.to(d))
-
-
-def _vision_block(
-    x: Tensor, cos: Tensor, sin: Tensor, n1w: Tensor, n1b: Tensor, wqkv: Tensor, bqkv: Tensor, wo: Tensor, bo: Tensor,
-    n2w: Tensor, n2b: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, heads: int,
-) -> Tensor:  # fmt: skip
-    d, (batch, count, width) = x.dtype, x.shape
-    h = functional.layer_norm(x, (width,), n1w.to(d), n1b.to(d), 1e-6)
-    qkv = functional.linear(h, wqkv.to(d), bqkv.to(d)).view(batch, count, 3, heads, width // heads)
-    q, k, v = qkv.unbind(2)
-    q, k = _turn(q, cos, sin), _turn(k, cos, sin)
-    mixed = functional.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-    x = x + functional.linear(mixed.transpose(1, 2).reshape(batch, count, width), wo.to(d), bo.to(d))
-    h = functional.layer_norm(x, (width,), n2w.to(d), n2b.to(d), 1e-6)
-    h = functional.linear(h, w1.to(d), b1.to(d))
-    return x + functional.linear(h * torch.sigmoid(1.702 * h), w2.to(d), b2.to(d))
-
-
-def _dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
-
-
-def _flex(wrap: Callable[..., Any]) -> Callable[..., Tensor]:
-    from torch.nn.attention.flex_attention import flex_attention
-
-    flex = wrap(flex_attention)
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Tensor:
-        out: Tensor = flex(q, k, v, block_mask=mask, enable_gqa=True)
-        return out
-
-    return attend
-
-
-_compiled_mask: list[Any] = []
-
-
-def _block_mask(film: Tensor, segment: Tensor) -> Any:
-    """Which blocks see which: a token sees its own film's video and its own segment, up to itself."""
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    if not _compiled_mask:
-        _compiled_mask.append(torch.compile(create_block_mask, dynamic=False))
-
-    def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        same = (film[q] == film[k]) & (q >= k)
-        return same & ((segment[k] == 0) | (segment[k] == segment[q]))
-
-    n = film.shape[0]
-    return _compiled_mask[0](sees, None, None, n, n, device=film.device, BLOCK_SIZE=BLOCK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import queue
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adapters.tokens import Tokens
+from adapters.train.default.arrays import Pack
 from adapters.train.default.config import DefaultConfig
 from adapters.train.default.contract import World
-from adapters.train.default.pack import Pack, Packer
+from adapters.train.default.pack import Packer
 from adapters.train.default.schedule import Use, fresh_from, pack_number, stage_of, use_at
 from prompts import PromptBook
 from roles.errors import InputError
@@ -77,6 +79,11 @@ class PackSet(Dataset[tuple[Use, Pack]]):
         return use, self._packer.make(self._world, pack_number(config, use), stage_of(config, use))
 
 
+def _uninterrupted(_worker: int) -> None:
+    """Leaves Ctrl-C, which reaches every process of a terminal, to the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @dataclass(slots=True)
 class Drawn:
     """A pack on the device, with its films as levels: one tensor a group, uint8 [patches, spatial, 1176]."""
@@ -105,11 +112,11 @@ class Pool:
         loader: DataLoader[tuple[Use, Pack]] = DataLoader(
             PackSet(maker, before + new), batch_size=None, shuffle=False, num_workers=workers,
             prefetch_factor=2 if workers else None, collate_fn=None, persistent_workers=False,
+            worker_init_fn=_uninterrupted,
         )  # fmt: skip
         self._packs: Iterator[tuple[Use, Pack]] = iter(loader)
         self._threaded = workers > 0
         self._queue: queue.Queue[Any] = queue.Queue(AHEAD)
-        self._waiting = 0.0
         if self._threaded:
             threading.Thread(target=self._fetch, daemon=True).start()
 

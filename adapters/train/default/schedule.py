@@ -1,7 +1,7 @@
 """Which pack is used when: a lane and a step go in, a pack's number comes out, whatever the number of GPUs.
 
-A step averages over `packs_per_step` lanes. Each lane takes a fresh pack every `reuse` steps and, in between, one of its
-last `chunk` packs again: drawing and writing lessons costs a CPU more than learning from them costs a GPU.
+A step averages over `packs_per_step` lanes. Each lane takes a fresh pack every `reuse` steps and, in between, one of
+its last `chunk` packs again: drawing and writing lessons costs a CPU more than learning from them costs a GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def use_at(config: DefaultConfig, lane: int, step: int) -> Use:
     newest, again = divmod(step, config.reuse)
     if not again:
         return Use(lane, newest, first=True)
-    dice = random.Random(f"{config.seed}/{lane}/{step}/again")
+    dice = random.Random(f"{config.seed}/{lane}/{step}/again")  # noqa: S311 - no secret
     return Use(lane, dice.randint(max(0, newest - config.chunk + 1), newest), first=False)
 
 

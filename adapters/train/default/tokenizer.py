@@ -29,7 +29,9 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """Lays a chat out as Qwen2-VL expects it; what `adapters.tokens` builds must equal it (tested)."""
-_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 """Qwen2's rule for where words begin."""
 
 
@@ -63,7 +65,9 @@ def build_tokenizer(texts: Iterable[str], size: int, folder: Path) -> Tokens:
     )
     backend.train_from_iterator(texts, trainer)
     if backend.get_vocab_size() != plain:
-        raise InputError(f"the texts give {backend.get_vocab_size()} entries of {plain}; more or other texts are needed")
+        raise InputError(
+            f"the texts give {backend.get_vocab_size()} entries of {plain}; more or other texts are needed"
+        )
     backend.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(backend.to_str(pretty=False), encoding="utf-8")
