@@ -147,8 +147,8 @@ def _use_section(summary: Mapping[str, Any], role: str, base: str, adapters: str
         "from peft import PeftModel",
         "from transformers import Qwen2VLForConditionalGeneration",
         "",
-        f"base = Qwen2VLForConditionalGeneration.from_pretrained({plain(base)!r})",
-        f"model = PeftModel.from_pretrained(base, {plain(f'{adapters}/{role}')!r})",
+        f"base = Qwen2VLForConditionalGeneration.from_pretrained({json.dumps(plain(base), ensure_ascii=False)})",
+        f"model = PeftModel.from_pretrained(base, {json.dumps(plain(f'{adapters}/{role}'), ensure_ascii=False)})",
         "```",
         "",
     ]

@@ -140,6 +140,7 @@ def _adapters(args: argparse.Namespace, config: DefaultConfig, manner: Manner, p
         from adapters.train.default.tally import LOG_FILE, curve
 
         write_report(config, curve(args.work / LOG_FILE), base, float(state_info(args.work)["spent_s"]))
+        roles.tidied(args.out, args.work)
         say(f"{args.out}: {roles.in_half(args.out) / 1e6:.1f} MB")
 
 

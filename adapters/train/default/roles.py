@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -148,6 +149,28 @@ def start(arguments: Sequence[str]) -> None:
     done = subprocess.run([sys.executable, "-m", *arguments], check=False)  # noqa: S603 - our own modules
     if done.returncode:
         raise StepError(f"{' '.join(arguments[:2])} failed with exit code {done.returncode}; what it said stands above")
+
+
+def tidied(folder: Path, work: Path) -> None:
+    """Makes a folder fit to be shipped: places of this machine become "work", single answers go, pictures shrink.
+
+    Args:
+        folder: The adapters folder.
+        work: What its files may name.
+    """
+    for path in sorted(folder.glob("*/validation.jsonl")):
+        path.unlink()
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as picture:
+            few = picture.convert("RGB").quantize(48)
+        few.save(path, optimize=True)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".json", ".jsonl", ".yaml", ".md") or ".train" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        clean = text.replace(str(work.resolve()), "work").replace(str(work), "work")
+        if clean != text:
+            path.write_text(clean, encoding="utf-8")
 
 
 def in_half(folder: Path) -> int:
