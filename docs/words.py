@@ -48,6 +48,9 @@ def tell(step: Step) -> list[tuple[str, str]]:
     if role == "answerer" and isinstance(output, dict):
         span = span_from(step.requests[0].get("span")) if step.requests else None
         told = [("watches", between(span))] if span else []
+        if output.get("option_probs"):
+            shares = zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", output["option_probs"], strict=False)
+            return [*told, ("finds likely", ", ".join(f"{letter} {share:.2f}" for letter, share in shares))]
         choice = [("read as", f"option {output['choice']}, by its letter")] if output.get("choice") else []
         return [*told, ("replies", f"“{step.raw or ''}”"), *choice]
     return [("asked", step.call.query), ("said", step.raw or str(output))]
