@@ -1,7 +1,8 @@
 # Everything runs in .venv, which `make setup` builds from pyproject.toml with nothing but Python 3.11+.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 2
+# One process for each core, up to four.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
 
 .PHONY: setup demo test check format clean
 

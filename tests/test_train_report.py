@@ -256,7 +256,7 @@ def test_a_card_tells_data_results_settings_and_use() -> None:
         "| lora\\_targets | q\\_proj k\\_proj v\\_proj o\\_proj |",
         "![Losses and validation over the steps](curve.png)",
         "--model Qwen/Qwen2-VL-2B-Instruct --adapters adapters",
-        "PeftModel.from_pretrained(base, 'adapters/grounder')",
+        'PeftModel.from_pretrained(base, "adapters/grounder")',
         "- a note",
     ):
         assert said in text, said

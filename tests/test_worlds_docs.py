@@ -62,5 +62,5 @@ def test_the_example_films_are_what_make_makes(path: Path) -> None:
         assert np.abs(frames[k] - wanted).mean() < 7, k  # compression; another film of this stage differs by more
 
 
-def test_there_are_two_example_films() -> None:
-    assert len(list((ROOT / "examples").glob("*.mp4"))) == 2
+def test_there_are_five_example_films() -> None:
+    assert len(list((ROOT / "examples").glob("*.mp4"))) == 5
