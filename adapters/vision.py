@@ -33,13 +33,24 @@ def patches(frames: Tensor, mean: Tensor, std: Tensor, patch_px: int, merge: int
     Returns:
         [T, patches, 3 * 2 * patch_px**2], float32.
     """
+    x = frames.to(torch.float32).div_(255)
+    return cut((x - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1), patch_px, merge)
+
+
+def cut(frames: Tensor, patch_px: int, merge: int) -> Tensor:
+    """The tower's layout of frames [2 T, 3, height, width]: [T, patches, 3 * 2 * patch_px**2], of the same type."""
     count, channels, height, width = frames.shape
     rows, columns = height // (patch_px * merge), width // (patch_px * merge)
-    x = frames.to(torch.float32).div_(255)
-    x = (x - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
-    x = x.view(count // 2, 2, channels, rows, merge, patch_px, columns, merge, patch_px)
+    x = frames.reshape(count // 2, 2, channels, rows, merge, patch_px, columns, merge, patch_px)
     x = x.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
     return x.reshape(count // 2, rows * columns * merge**2, channels * 2 * patch_px**2)
+
+
+def pasted(patches: Tensor, rows: int, columns: int, patch_px: int, merge: int) -> Tensor:
+    """The frames, [2 T, 3, height, width], that `cut` made patches of; rows and columns are of visual tokens."""
+    x = patches.reshape(-1, rows, columns, merge, merge, 3, 2, patch_px, patch_px)
+    side = patch_px * merge
+    return x.permute(0, 6, 5, 1, 3, 7, 2, 4, 8).reshape(-1, 3, rows * side, columns * side)
 
 
 def rotary(rows: int, columns: int, merge: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:

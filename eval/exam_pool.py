@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import signal
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,10 +22,10 @@ from eval.exam_films import ExamFilm, ready
 from eval.exam_model import ExaminedModel
 from eval.exam_parts import PARTS, check_roles
 from eval.exam_sitting import Record, Sitting
+from eval.worlds.workers import begin_worker, children_on_one_core, interrupts_ignored
 from roles.errors import DataError, InputError, MindreelError
 
 RECORDS = "records.jsonl"
-_ONE_CORE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +130,13 @@ def run(candidate: Candidate, tasks: Sequence[Task], workers: int) -> Generator[
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with _children_on_one_core():
+    with children_on_one_core():
         pool = ProcessPoolExecutor(workers, context, _begin, (candidate, parts, stop))
         waiting = iter(tasks)
         running: set[Future[list[Record]]] = set()
         try:
             while True:
-                with _interrupts_ignored():  # what starts here inherits it: Ctrl-C is for the parent alone
+                with interrupts_ignored():  # what starts here inherits it: Ctrl-C is for the parent alone
                     running |= {pool.submit(_work, task) for task in islice(waiting, 2 * workers - len(running))}
                 if not running:
                     break
@@ -164,8 +161,7 @@ _refused: InputError | None = None
 def _begin(candidate: Candidate, parts: Sequence[str], stop: Any) -> None:
     """Loads a worker's model. Ctrl-C is for the parent, and the worker ends with it even where that was killed."""
     global _model, _stop, _refused
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_worker()
     import torch
 
     torch.set_num_threads(1)
@@ -174,13 +170,6 @@ def _begin(candidate: Candidate, parts: Sequence[str], stop: Any) -> None:
         _model = candidate.load(parts)
     except InputError as error:  # told by the first task: an initializer that raises only breaks the pool
         _refused = error
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(task: Task) -> list[Record]:
@@ -198,32 +187,6 @@ def _told(model: ExaminedModel, task: Task, stop: Any) -> list[Record]:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise MindreelError(f"{task.film.name}, {' '.join(task.parts)}: {type(error).__name__}: {text}") from error
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _children_on_one_core() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ONE_CORE}
-    os.environ.update(dict.fromkeys(_ONE_CORE, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class Records:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adapters import vision
 from eval.worlds.rows import DrawList
 
-PATCH, MERGE, FRAMES, CHANNELS = 14, 2, 2, 3
+PATCH, MERGE = 14, 2
 SIDE = PATCH * MERGE
 FINER = 1.3
 """A film whose picture has another shape than the view is drawn at least so much finer first, in its own shape."""
@@ -103,15 +104,12 @@ def _draw_group(films: Sequence[Film], width_px: int, height_px: int, device: to
 
 def cut(frames: Tensor) -> Tensor:
     """Frames [2 T, 3, height, width] in the tower's layout, [T * patches, 3 * 2 * 14 * 14], of the same type."""
-    count, channels, height, width = frames.shape
-    x = frames.reshape(count // FRAMES, FRAMES, channels, height // SIDE, MERGE, PATCH, width // SIDE, MERGE, PATCH)
-    return x.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(-1, channels * FRAMES * PATCH**2)
+    return vision.cut(frames, PATCH, MERGE).flatten(0, 1)
 
 
 def pasted(patches: Tensor, width_px: int, height_px: int) -> Tensor:
     """The frames [2 T, 3, height, width] that `cut` made patches of."""
-    x = patches.reshape(-1, height_px // SIDE, width_px // SIDE, MERGE, MERGE, CHANNELS, FRAMES, PATCH, PATCH)
-    return x.permute(0, 6, 5, 1, 3, 7, 2, 4, 8).reshape(-1, CHANNELS, height_px, width_px)
+    return vision.pasted(patches, height_px // SIDE, width_px // SIDE, PATCH, MERGE)
 
 
 def _resized(patches: Tensor, width_px: int, height_px: int, rows: int, columns: int) -> Tensor:

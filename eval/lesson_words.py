@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from adapters.train.default.contract import UNKNOWN
 from eval.worlds import art
-
-UNKNOWN = -100
-"""A label that is not scored; the trainer's own number for it."""
 
 (
     PLACE, BELIEF, SECOND, STATUS, STAGE, DOING, CONTENTS, TRUST, WISH, LID, WHEREABOUTS, HANDS, SEEN_THING, SEEN_BOX,

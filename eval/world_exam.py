@@ -16,12 +16,13 @@ import hashlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from eval.exam_films import FIRST, SHORT, ExamFilm, films_of, first_seed
+from eval.worlds.workers import progress
 from roles.errors import DataError, MindreelError
 from roles.examples import write_text
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if tasks:
         total = sum(len(task.parts) for task in tasks)
         results = examined(candidate, tasks, min(args.workers, len(tasks)))
-        with _progress("parts of films", total) as advance, closing(results):
+        with progress("parts of films", total) as advance, closing(results):
             for found in results:
                 records.add(found)
                 advance(len(found))
@@ -172,29 +173,6 @@ def _report(
         "parts": {part: scores_of(part, found[part]) for part in parts},
         "baselines": baselines,
     }
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows how far it is, on stderr: a bar in a terminal, a line at each tenth elsewhere."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(what, total=total)
-            yield lambda count: bars.advance(task, count)
-        return
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if done * 10 // total > (done - count) * 10 // total:
-            print(f"mindreel: {what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-    yield advance
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -44,7 +44,7 @@ from adapters.train.default.states import StateHead
 from adapters.train.default.tally import LOG_FILE, curve
 from adapters.train.default.tokenizer import build_tokenizer
 from adapters.vision import encode
-from prompts import Part, PromptBook, plain, read_prompt_file
+from prompts import ROLES, Part, PromptBook, plain, read_prompt_file
 from roles.errors import InputError, StepError
 from roles.manner import Manner
 from roles.types import PX_PER_TOKEN, Budget, Clip, Request, Span
@@ -540,7 +540,7 @@ def test_adapters_to_start_from_change_nothing_and_can_be_stored_in_half(trained
         video = alone.watch(file)
         adapted.watch(file)
         clip = Clip(video, None, budget)
-        for role in roles.ORDER:
+        for role in ROLES:
             assert adapted.has(role)
             request = Request(role, clip, plain("where is the ball?"), max_new_tokens=6)
             assert adapted.write(request).text == alone.write(request).text

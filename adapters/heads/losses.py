@@ -131,10 +131,10 @@ def grounding_losses(
             positive_step = draw_positive_step(targets.saliency, generator)
         grounded = targets.real.any(dim=1)
         parts = (
-            CLASS_WEIGHT * _focal(output.class_logits.float(), positive, points[:, 0] < steps),
-            COORD_WEIGHT * _distance(output.distances.float(), distances, positive),
+            CLASS_WEIGHT * focal(output.class_logits.float(), positive, points[:, 0] < steps),
+            COORD_WEIGHT * distance(output.distances.float(), distances, positive),
             SALIENCY_WEIGHT
-            * _contrast(output.frames.float(), output.query.float(), targets.saliency, positive_step.to(device)),
+            * contrast(output.frames.float(), output.query.float(), targets.saliency, positive_step.to(device)),
         )
         return GroundingLosses(*(torch.where(grounded, part.sum(dim=0), 0.0) for part in parts))
 
@@ -156,8 +156,13 @@ def assign(points: Tensor, targets: Targets, steps: int) -> tuple[Tensor, Tensor
         (whether a point answers for any span [Q, P], its distances to that span's ends in steps of its level
         [Q, P, 2]); the distances mean nothing where it answers for none.
     """
+    return assign_steps(points, targets.boundary * steps, targets.real)
+
+
+def assign_steps(points: Tensor, spans: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """`assign` with spans in steps of the clip's grid, [Q, S, 2]; `real` as in `Targets`, [Q, S]."""
     at, stride = points[:, 0, None], points[:, 1, None]
-    start, end = (targets.boundary * steps)[:, None].unbind(dim=-1)
+    start, end = spans[:, None].unbind(dim=-1)
     reach = stride * CENTRE_RADIUS
     middle = (start + end) / 2
     inside = (at >= torch.maximum(middle - reach, start)) & (at <= torch.minimum(middle + reach, end))
@@ -165,7 +170,7 @@ def assign(points: Tensor, targets: Targets, steps: int) -> tuple[Tensor, Tensor
     furthest = torch.maximum(left, right)
     least = torch.where(stride > min(STRIDES), stride, 0.0)
     most = torch.where(stride < max(STRIDES), 2 * stride, math.inf)
-    answers = inside & (furthest >= least) & (furthest <= most) & targets.real[:, None]
+    answers = inside & (furthest >= least) & (furthest <= most) & real[:, None]
     length = torch.where(answers, end - start, math.inf)
     chosen = length.argmin(dim=2, keepdim=True)
     distances = torch.cat((left.gather(2, chosen), right.gather(2, chosen)), dim=2) / stride
@@ -184,21 +189,21 @@ def draw_positive_step(saliency: Tensor, generator: torch.Generator | None = Non
     return (saliency * (1 + noise)).argmax(dim=1)
 
 
-def _focal(logits: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
+def focal(logits: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
     """Sigmoid focal loss without alpha over the points inside the clip, per layer, [L, Q].
 
     Args:
         logits: [L, Q, P].
         positive: [Q, P].
-        counted: False for points of the padding, [P].
+        counted: False for points of the padding, [P], or [Q, P] where the clips differ in length.
     """
     truth = positive.to(logits.dtype).expand_as(logits)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     wrong = (truth - logits.sigmoid()).abs()
-    return (entropy * wrong**FOCAL_GAMMA * counted).sum(dim=2) / counted.sum()
+    return (entropy * wrong**FOCAL_GAMMA * counted).sum(dim=2) / counted.sum(dim=-1)
 
 
-def _distance(predicted: Tensor, true: Tensor, positive: Tensor) -> Tensor:
+def distance(predicted: Tensor, true: Tensor, positive: Tensor) -> Tensor:
     """Mean distance between predicted and true distances to the ends over the points that answer, per layer, [L, Q].
 
     Args:
@@ -211,7 +216,7 @@ def _distance(predicted: Tensor, true: Tensor, positive: Tensor) -> Tensor:
     return apart.sum(dim=2) / (2 * positive.sum(dim=1)).clamp(min=1)
 
 
-def _contrast(frames: Tensor, query: Tensor, saliency: Tensor, positive_step: Tensor) -> Tensor:
+def contrast(frames: Tensor, query: Tensor, saliency: Tensor, positive_step: Tensor) -> Tensor:
     """How far the query's state is from that of a step inside a span, against the other steps, per layer, [L, Q].
 
     The steps it is compared with are those no more salient than the right one, so other right steps are among them.

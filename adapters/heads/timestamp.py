@@ -42,10 +42,10 @@ class _Attention(nn.Module):
         self.heads = heads
         self.q, self.k, self.v, self.m = (nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
         batch, length, width = x.shape
         q, k, v = (layer(x).view(batch, length, self.heads, -1).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        mixed = functional.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
         out: Tensor = self.m(mixed.transpose(1, 2).reshape(batch, length, width))
         return out
 
@@ -70,8 +70,9 @@ class _FuseLayer(nn.Module):
         self.ffn = _FeedForward(width)
         self.ffn_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, drop_path: float = 0.0) -> Tensor:
-        x = x + _dropped(self.self_att(self.self_att_norm(x)), drop_path)
+    def forward(self, x: Tensor, drop_path: float = 0.0, keys: Tensor | None = None) -> Tensor:
+        """Runs it; `keys` says which rows may be attended to, [batch, 1, 1, length], None all."""
+        x = x + _dropped(self.self_att(self.self_att_norm(x), keys), drop_path)
         return x + _dropped(self.ffn(self.ffn_norm(x)), drop_path)
 
 

@@ -150,12 +150,12 @@ def _start(job: Job, module: str, words: Sequence[str]) -> None:
         launcher += ["--dynamo_backend", "no", "--num_processes", str(job.processes), "-m"]
     stage = module.rsplit(".", 1)[1]
     print(f"mindreel: {stage}", file=sys.stderr, flush=True)
-    code = _wait_for(subprocess.Popen([*launcher, module, *words]))  # noqa: S603 - our own modules
+    code = wait_for(subprocess.Popen([*launcher, module, *words]))  # noqa: S603 - our own modules
     if code != 0:
         raise StageError(stage, code if code > 0 else 1)
 
 
-def _wait_for(process: subprocess.Popen[bytes]) -> int:
+def wait_for(process: subprocess.Popen[bytes]) -> int:
     """Waits for a process, which is given the time to stop in good order when this one is told to stop."""
     stopped = False
 
@@ -195,7 +195,7 @@ def ask(job: Job, examples: Sequence[Example]) -> int:
         device = job.settings.get(EVERY, {}).get("device")
         words += [f"--device={device}"] if device else []
         # Below `adapters`, the agent is a program to start, not a package to import.
-        return _wait_for(subprocess.Popen([sys.executable, "-m", "agent.run", *words]))  # noqa: S603
+        return wait_for(subprocess.Popen([sys.executable, "-m", "agent.run", *words]))  # noqa: S603
     print("mindreel: trained; no question of the data can be asked on a command line", file=sys.stderr)
     return 0
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -24,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from eval.worlds import manifest
 from eval.worlds.manifest import FILMS, Asked
 from eval.worlds.options import Job, add_arguments, plan
+from eval.worlds.workers import begin_worker, children_on_one_core, cores, interrupts_ignored, progress
 from roles.errors import DataError, MindreelError
 
 if TYPE_CHECKING:
     from eval.worlds.scene import Scene
 
-_ONE_CORE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 __all__ = ["add_arguments", "make_film", "run"]
 
 _IN_FLIGHT = 4
@@ -47,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
     manifest.claim(folder, asked)
     if asked.films:
         _make_folder(folder / FILMS)
-    workers = min(args.workers or _cores(), len(jobs))
+    workers = min(args.workers or cores(), len(jobs))
     made = 0
-    with _progress("films", len(jobs)) as advance, closing(_made(jobs, workers)) as results:
+    with progress("films", len(jobs)) as advance, closing(_made(jobs, workers)) as results:
         for fresh in results:
             made += fresh
-            advance()
+            advance(1)
     records = (_finished(job) for job in jobs)
     counts = manifest.write_manifest(folder, asked, records)["counts"]
     kept = len(jobs) - made
@@ -146,13 +143,13 @@ def _made(jobs: Sequence[Job], workers: int) -> Generator[bool, None, None]:
     if workers <= 1:
         yield from map(make_film, jobs)
         return
-    with _children_on_one_core():
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker)
+    with children_on_one_core():
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin_worker)
         waiting = iter(jobs)
         running: set[Future[bool]] = set()
         try:
             while True:
-                with _interrupts_ignored():  # children inherit it: Ctrl-C reaches them too, and is not for them
+                with interrupts_ignored():  # children inherit it: Ctrl-C reaches them too, and is not for them
                     running |= {
                         pool.submit(make_film, job) for job in islice(waiting, _IN_FLIGHT * workers - len(running))
                     }
@@ -178,73 +175,6 @@ def _finished(job: Job) -> dict[str, Any]:
     if record is None:
         raise DataError(f"{job.folder}: {job.film_id} was changed meanwhile; run the same command again")
     return record
-
-
-def _begin_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends with it even where it was killed and could not say so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _children_on_one_core() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ONE_CORE}
-    os.environ.update(dict.fromkeys(_ONE_CORE, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Shows how far it is, on stderr: a bar in a terminal, a line at each tenth elsewhere."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(what, total=total)
-            yield lambda: bars.advance(task)
-        return
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if done * 10 // total > (done - 1) * 10 // total:
-            print(f"mindreel: {what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-    yield advance
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.train.command import Parser, unusable
 from adapters.train.config import complain
+from prompts import ROLES
 from roles.errors import InputError, MindreelError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 MORE_TO_DO = 75
 """Exit code of a run whose time was up: the same command goes on."""
-ROLES = ("planner", "grounder", "verifier", "answerer")
 STEPS = ("base", "films", "roles", "detector", "card")
 
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from adapters.train.default.network import normalised
+from adapters.vision import cut, pasted
 
+PATCH_PX, MERGE = 14, 2
 BLUR = (-0.06, 0.2)
 """Weight of each neighbour; below 0 sharpens, as bicubic resizing does."""
 GAIN, TINT, SHIFT, NOISE = 0.1, 0.04, 8.0, 6.0
@@ -27,11 +29,9 @@ def augmented(levels: Tensor, rows: int, columns: int, dtype: torch.dtype, seed:
         seed: Of what is done; one change for all films of a call.
     """
     generator = torch.Generator().manual_seed(seed)
-    device, count = levels.device, levels.shape[0]
+    device = levels.device
     chance = torch.rand(8, generator=generator)
-    # Out of the patch layout: [patch, row, column, merged row, merged column, channel, frame, y, x] -> pictures.
-    x = levels.view(count, rows, columns, 2, 2, 3, 2, 14, 14).to(dtype)
-    picture = x.permute(0, 6, 5, 1, 3, 7, 2, 4, 8).reshape(count * 2, 3, rows * 28, columns * 28)
+    picture = pasted(levels.to(dtype), rows, columns, PATCH_PX, MERGE)
     if chance[0] < 0.7:
         low, high = BLUR
         weight = float(low + (high - low) * chance[1])
@@ -44,9 +44,7 @@ def augmented(levels: Tensor, rows: int, columns: int, dtype: torch.dtype, seed:
         grain = torch.Generator(device).manual_seed(seed)
         noise = torch.empty_like(picture).normal_(0, NOISE * float(chance[5]) + 1e-3, generator=grain)
         picture = picture + noise
-    picture = picture.clamp(0, 255)
-    x = picture.view(count, 2, 3, rows, 2, 14, columns, 2, 14).permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
-    return normalised(x.reshape(count, rows * columns * 4, -1), dtype)
+    return normalised(cut(picture.clamp(0, 255), PATCH_PX, MERGE), dtype)
 
 
 def _blurred(picture: Tensor, weight: float, axis: int) -> Tensor:

@@ -13,14 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from adapters.heads.losses import (
-    CENTRE_RADIUS,
     CLASS_WEIGHT,
     COORD_WEIGHT,
-    FOCAL_GAMMA,
     SALIENCY_WEIGHT,
-    TEMPERATURE,
+    assign_steps,
+    contrast,
+    distance,
+    draw_positive_step,
+    focal,
 )
-from adapters.heads.timestamp import MIN_TRAINING_STEPS, STRIDES, TimestampHead
+from adapters.heads.timestamp import MIN_TRAINING_STEPS, STRIDES, WIDTH, TimestampHead
 
 
 def padded_losses(
@@ -51,9 +53,7 @@ def padded_losses(
         keys = functional.pad(there, (0, 1), value=True)[:, None, None]
         layers = []
         for layer in head.vis_fuse:
-            near, far = layer.get_submodule("self_att_norm"), layer.get_submodule("ffn_norm")
-            x = x + _attention(layer.get_submodule("self_att"), near(x), keys)
-            x = x + layer.get_submodule("ffn")(far(x))
+            x = layer(x, keys=keys)
             layers.append(x)
         fused = head.vis_norm(torch.cat(layers))
         several = there.repeat(len(layers), 1)
@@ -61,44 +61,46 @@ def padded_losses(
         logits, distances, points = _regress(head, states, several)
     with torch.autocast(frames.device.type, enabled=False):
         fused, states, logits, distances = (one.float() for one in (fused, states, logits, distances))
-        targets = _assign(points, spans, there.shape[1])
         steps = lengths[film]
         at, stride = points[None, :, 0], points[None, :, 1]
         # A level ends where its last whole step does; short films are filled up to the coarsest level's first.
         counted = (at < steps[:, None]) & (at + stride <= steps.clamp(min=MIN_TRAINING_STEPS)[:, None])
-        shape = (len(layers), film.shape[0], -1)
-        class_loss = _focal(logits.view(shape), targets[0], counted)
-        apart = (distances.view(*shape, 2) - targets[1]).abs().sum(dim=3) * targets[0]
-        coord = apart.sum(dim=2) / (2 * targets[0].sum(dim=1)).clamp(min=1)
-        contrast = _contrast(states.view(*shape, fused.shape[-1])[:, :, : there.shape[1]].reshape(
-            len(layers), film.shape[0], there.shape[1], -1), fused[:, -1].view(len(layers), film.shape[0], 1, -1),
-            spans, steps, there)  # fmt: skip
-        return {
-            "class": CLASS_WEIGHT * class_loss.sum(dim=0),
-            "coord": COORD_WEIGHT * coord.sum(dim=0),
-            "saliency": SALIENCY_WEIGHT * contrast.sum(dim=0),
+        real = spans[..., 0] >= 0
+        middle, half_length = spans.mean(dim=-1), ((spans[..., 1] - spans[..., 0]) / 2).clamp(min=0.5)
+        wide = torch.stack((middle - half_length, middle + half_length), dim=-1)
+        positive, apart = assign_steps(points, wide, real)
+        saliency = _saliency(spans, steps, there)
+        step = draw_positive_step(saliency)
+        # Steps behind a film's end are more salient than any, so that none of them is a rival.
+        saliency = saliency.masked_fill(~there, 2.0)
+        by_layer = (len(layers), film.shape[0], -1)
+        parts = {
+            "class": CLASS_WEIGHT * focal(logits.view(by_layer), positive, counted),
+            "coord": COORD_WEIGHT * distance(distances.view(*by_layer, 2), apart, positive),
+            "saliency": SALIENCY_WEIGHT
+            * contrast(
+                states.view(*by_layer, fused.shape[-1]), fused[:, -1:].view(*by_layer, fused.shape[-1]), saliency, step
+            ),
         }
+        return {name: part.sum(dim=0) for name, part in parts.items()}
+
+
+def _saliency(spans: Tensor, steps: Tensor, inside: Tensor) -> Tensor:
+    """1 for the steps inside a span, else 0, [K, T]; a query whose spans hold no step gets its film's middle."""
+    at = torch.arange(inside.shape[1], device=inside.device)
+    first = spans[..., :1].ceil()
+    last = torch.maximum(spans[..., 1:].ceil(), first + 1)
+    salient = ((at >= first) & (at < last) & (spans[..., :1] >= 0)).any(dim=1) & inside
+    return torch.where(salient.any(dim=1, keepdim=True), salient, at[None] == (steps[:, None] // 2)).float()
 
 
 def _time_encoding(lengths: Tensor, longest: int) -> Tensor:
     """`timestamp.time_encoding` for films of several lengths, [G, T, width]."""
-    from adapters.heads.timestamp import WIDTH
-
     at = torch.arange(1, longest + 1, device=lengths.device, dtype=torch.float32)[None]
     at = at / (lengths[:, None] + 1e-6) * (2 * math.pi)
     pair = torch.arange(WIDTH // 2, device=lengths.device, dtype=torch.float32)
     angles = at[..., None] / 10000 ** (2 * pair / WIDTH)
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(2)
-
-
-def _attention(module: torch.nn.Module, x: Tensor, keys: Tensor) -> Tensor:
-    batch, length, width = x.shape
-    heads = int(module.heads)  # type: ignore[arg-type]
-    layers = [module.get_submodule(name) for name in ("q", "k", "v")]
-    q, k, v = (layer(x).view(batch, length, heads, -1).transpose(1, 2) for layer in layers)
-    mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
-    out: Tensor = module.get_submodule("m")(mixed.transpose(1, 2).reshape(batch, length, width))
-    return out
 
 
 def _regress(head: TimestampHead, states: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,45 +149,3 @@ def _widened(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:
 def _conv_head(head: torch.nn.Module, level: Tensor, mask: Tensor) -> Tensor:
     first, second = (layer for layer in head.modules() if isinstance(layer, torch.nn.Conv1d))
     return _widened(second, functional.silu(_widened(first, level)) * mask)
-
-
-def _assign(points: Tensor, spans: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """`losses.assign` with spans in patches; shorter ones than a patch are widened to one."""
-    real = spans[..., 0] >= 0
-    middle = spans.mean(dim=-1)
-    half = ((spans[..., 1] - spans[..., 0]) / 2).clamp(min=0.5)
-    start, end = (middle - half)[:, None], (middle + half)[:, None]
-    at, stride = points[:, 0, None], points[:, 1, None]
-    reach = stride * CENTRE_RADIUS
-    centre = (start + end) / 2
-    within = (at >= torch.maximum(centre - reach, start)) & (at <= torch.minimum(centre + reach, end))
-    left, right = at - start, end - at
-    furthest = torch.maximum(left, right)
-    least = torch.where(stride > min(STRIDES), stride, 0.0)
-    most = torch.where(stride < max(STRIDES), 2 * stride, math.inf)
-    answers = within & (furthest >= least) & (furthest <= most) & real[:, None]
-    length = torch.where(answers, end - start, math.inf)
-    chosen = length.argmin(dim=2, keepdim=True)
-    distances = torch.cat((left.gather(2, chosen), right.gather(2, chosen)), dim=2) / stride
-    return answers.any(dim=2), distances
-
-
-def _focal(logits: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
-    truth = positive.to(logits.dtype).expand_as(logits)
-    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    wrong = (truth - logits.sigmoid()).abs()
-    return (entropy * wrong**FOCAL_GAMMA * counted).sum(dim=2) / counted.sum(dim=1)
-
-
-def _contrast(frames: Tensor, query: Tensor, spans: Tensor, steps: Tensor, inside: Tensor) -> Tensor:
-    at = torch.arange(frames.shape[2], device=frames.device)
-    first = spans[..., :1].ceil()
-    last = torch.maximum(spans[..., 1:].ceil(), first + 1)
-    salient = ((at >= first) & (at < last) & (spans[..., :1] >= 0)).any(dim=1) & inside
-    any_ = salient.any(dim=1)
-    salient = torch.where(any_[:, None], salient, at[None] == (steps[:, None] // 2))
-    likeness = functional.cosine_similarity(frames, query, dim=3) / TEMPERATURE
-    noise = torch.rand(salient.shape, device=frames.device)
-    chosen = (salient * (1 + noise)).argmax(dim=1)[:, None]
-    log_share = likeness.masked_fill(~inside, -math.inf).log_softmax(dim=2)
-    return -log_share.gather(2, chosen.expand(likeness.shape[0], -1, -1)).squeeze(2)

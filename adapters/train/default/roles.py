@@ -22,14 +22,14 @@ from adapters.export import TrainedAdapter, write_adapter
 from adapters.familiar import FilmDetector
 from adapters.heads.timestamp import TimestampHead
 from adapters.store import FILMS_FILE, HEAD_FILE, read_base_shapes
+from adapters.train.all import INTERRUPTED, wait_for
 from adapters.train.default.config import DefaultConfig, RolesConfig
 from adapters.train.default.pool import load_world
-from prompts import PromptBook
+from prompts import ROLES, PromptBook
 from roles.errors import StepError
 from roles.manner import Manner
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-ORDER = ("planner", "grounder", "verifier", "answerer")
 
 
 def write_start(
@@ -51,7 +51,7 @@ def write_start(
     TimestampHead(int(stored["vis_proj.0.weight"].shape[0])).load_state_dict(stored)
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    for number, role in enumerate(ORDER):
+    for number, role in enumerate(ROLES):
         generator = torch.Generator().manual_seed(seed * 100 + number)
         lora: dict[str, Tensor] = {}
         for name, shape in sorted(shapes.items()):
@@ -145,10 +145,13 @@ def start(arguments: Sequence[str]) -> None:
 
     Raises:
         StepError: It failed.
+        KeyboardInterrupt: It was stopped, and had the time to save what it had.
     """
-    done = subprocess.run([sys.executable, "-m", *arguments], check=False)  # noqa: S603 - our own modules
-    if done.returncode:
-        raise StepError(f"{' '.join(arguments[:2])} failed with exit code {done.returncode}; what it said stands above")
+    code = wait_for(subprocess.Popen([sys.executable, "-m", *arguments]))  # noqa: S603 - our own modules
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
+        raise StepError(f"{' '.join(arguments[:2])} failed with exit code {code}; what it said stands above")
 
 
 def tidied(folder: Path, work: Path) -> None:
