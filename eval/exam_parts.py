@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.train.planner import kind_of, truth_of
-from agent import Result
+from agent import Agent, Result, Settings
 from eval import exam_films
 from eval.exam_model import ExaminedModel
 from eval.exam_sitting import (
+    FEW_FRAMES,
     Record,
     Sitting,
     about,
@@ -110,13 +111,32 @@ def planned(sitting: Sitting) -> Iterator[Record]:
 
 
 def long(sitting: Sitting) -> Iterator[Record]:
-    """The full agent against the answerer alone on the whole film, with the same budget for the answerer."""
+    """The full agent against the answerer alone on the whole film, with the same budget for the answerer.
+
+    With the checkpoint's own budget, and with smaller ones: the agent's clip does not depend on them.
+    """
+    manner = sitting.model.manner
     full, alone = sitting.agent("auto"), sitting.agent("answer")
+    few = {
+        frames: Agent(
+            sitting.model,
+            Settings(plan="answer", budgets={answerer.ROLE: replace(manner.budget(answerer.ROLE), max_frames=frames)}),
+        )
+        for frames in FEW_FRAMES
+    }
     for example in sitting.drawn("long", has_evidence):
         both = [one.ask(sitting.video, example.question, example.options) for one in (full, alone)]
+        clip = both[0].clip or sitting.part
         yield about(example) | {
             "right": is_right(both[0], example),
             "right_alone": is_right(both[1], example),
+            "few": {
+                str(frames): [
+                    is_right(agent.ask(sitting.video, example.question, example.options, span=span), example)
+                    for span in (clip, sitting.part)
+                ]
+                for frames, agent in few.items()
+            },
             "tokens": [_tokens(result) for result in both],
             "clip_s": None if both[0].clip is None else round(both[0].clip.length_s, 3),
             "iou": first_iou(both[0], example),

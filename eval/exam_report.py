@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.exam_scores import CORE, Entry, difference, figure, row_order, rows_of, whole_sets
-from eval.exam_sitting import Record
+from eval.exam_sitting import FEW_FRAMES, Record
 from eval.worlds.questions import MOMENTS
 
 IOU_LIMITS = (0.3, 0.5, 0.7)
@@ -168,6 +168,8 @@ def _long(asked: Sequence[Asked]) -> Json:
         "answerer alone": _field("right_alone"),
         "difference": lambda one: float(one["right"]) - float(one["right_alone"]),
     }
+    for frames in FEW_FRAMES:
+        values |= _few(str(frames))
     tokens = [one["tokens"] for _, one in asked]
     return {
         "rows": {
@@ -178,6 +180,15 @@ def _long(asked: Sequence[Asked]) -> Json:
             name: {who: sum(pair[at][who] for pair in tokens) / len(tokens) for who in ("answerer", "all")}
             for at, name in enumerate(("full agent", "answerer alone"))
         },
+    }
+
+
+def _few(frames: str) -> dict[str, Value]:
+    """Full agent and answerer alone with so many frames for the answerer."""
+    return {
+        f"full agent, {frames} frames": lambda one: float(one["few"][frames][0]),
+        f"answerer alone, {frames} frames": lambda one: float(one["few"][frames][1]),
+        f"difference, {frames} frames": lambda one: float(one["few"][frames][0]) - float(one["few"][frames][1]),
     }
 
 

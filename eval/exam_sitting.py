@@ -21,6 +21,8 @@ Record = dict[str, Any]
 BELIEFS = ("belief", "search", "knowledge", "second_order")
 POINTED = (*MOMENTS, *BELIEFS)
 """Types whose moments are looked for."""
+FEW_FRAMES = (32, 16)
+"""Smaller budgets of the answerer with which localising and looking at the whole are compared; 32 is VideoMind's."""
 SHOWN_TAGS = ("type", "family", "kind", "order", "truth", "held_out", "route", "wording")
 
 

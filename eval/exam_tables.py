@@ -124,7 +124,10 @@ def _planner(scores: Json, report: Json) -> list[str]:
 
 
 def _long(scores: Json, report: Json) -> list[str]:
-    lines = _figures(scores["rows"], "questions on", signed=("difference",))
+    columns: Json = next(iter(scores["rows"].values()), {})
+    lines = _figures(
+        scores["rows"], "questions on", signed=tuple(name for name in columns if name.startswith("difference"))
+    )
     tokens = scores["visual tokens a question"]
     told = [f"{who}: {one['answerer']:,.0f} by the answerer, {one['all']:,.0f} in all" for who, one in tokens.items()]
     return [

@@ -103,6 +103,7 @@ class _Builder:
             self.ask(looks.status[person.name], words.STATUS, person.shirt)
             self.ask(looks.doing[person.name], words.DOING, person.shirt)
             self.ask(looks.hands[person.name], words.HANDS, person.shirt)
+            self.ask(self._initials(person), words.INITIAL, person.shirt)
         for name in self.shown_things:
             self.ask(looks.things[name], words.SEEN_THING, self.things[name].shape)
         for box in self.shown_boxes:
@@ -115,6 +116,7 @@ class _Builder:
         scene, cast = self.scene, self.scene.cast
         for name in self.shown_things:
             self.ask(self._places(name), words.PLACE, self.things[name].shape)
+            self.ask(self._along(partial(self._put_by, name)), words.PUT_BY, self.things[name].shape)
         for person in self.people:
             self.ask(self._along(partial(self._whereabouts, person)), words.WHEREABOUTS, person.shirt)
         for person in self.main:
@@ -122,6 +124,9 @@ class _Builder:
             for name in self.room_things:
                 line = self._along(partial(self._held, (person.name,), name))
                 self.ask(line, words.BELIEF, person.shirt, self.things[name].shape)
+            if scene.family != "contents":
+                line = self._along(partial(self._knows, person.name, cast.thing))
+                self.ask(line, words.KNOWS, person.shirt, self.things[cast.thing].shape)
         parts = [name for name in (cast.believer, cast.mover, cast.witness) if name is not None]
         nested = sorted(self.main, key=lambda person: person.name not in parts)[:NESTED]
         pairs = [(a, b) for a in nested for b in nested if a is not b]
@@ -144,6 +149,8 @@ class _Builder:
                 if teller != person.name:
                     line = self._along(partial(self._trusts, person.name, teller))
                     self.ask(line, words.TRUST, person.shirt, self.shirts[teller])
+        for teller in tellers:
+            self.ask(self._along(partial(self._verdict, teller)), words.VERDICT, self.shirts[teller])
 
     def missing(self, rng: random.Random) -> None:
         """Names that the film does not have."""
@@ -196,6 +203,41 @@ class _Builder:
         plain = belief is not None and value == self._place(self.minds.truth(("in", thing), at_s))
         plain = plain and value[0] in (words.CLASS[name] for name in OPEN)
         return value if plain and all(self._looks_on(who, at_s) for who in chain) else UNSCORED
+
+    def _initials(self, person: Person) -> Line:
+        """The letter on her clothes, where she is seen from the front."""
+        facing, letter = label("facing"), label(person.name[0])
+        return [letter if seen == facing else UNSCORED for seen in self.looks.status[person.name]]
+
+    def _put_by(self, thing: str, at_s: float) -> Label:
+        """Who moved a thing last."""
+        before = [
+            event for event in self.scene.story.events
+            if event.end_s <= at_s and any(fact == ("in", thing) for fact, _ in event.effects)
+        ]  # fmt: skip
+        if not before:
+            return label("none") if self.since_s == -math.inf else UNSCORED
+        last = max(before, key=lambda event: event.end_s)
+        return label("held", self.shirts[last.actor]) if last.end_s >= self.since_s else UNSCORED
+
+    def _knows(self, person: str, thing: str, at_s: float) -> Label:
+        """Whether somebody is right about where a thing is; scored in views from the film's beginning."""
+        if self.since_s > -math.inf:
+            return UNSCORED
+        belief = self.minds.belief(person, fact=("in", thing), at_s=at_s)
+        if belief is None:
+            return label("no idea")
+        return label("yes" if belief.value == self.minds.truth(("in", thing), at_s).value else "no")
+
+    def _verdict(self, teller: str, at_s: float) -> Label:
+        """What somebody said last; scored in views from the film's beginning."""
+        if self.since_s > -math.inf:
+            return UNSCORED
+        said = [
+            event for event in self.scene.story.events
+            if event.says is not None and event.actor == teller and event.end_s <= at_s
+        ]  # fmt: skip
+        return label(self.minds.honesty(said[-1].id)) if said else label("none")
 
     def _looks_on(self, person: str, at_s: float) -> bool:
         turned = self.minds.truth(("turned", person), at_s).value is True

@@ -10,7 +10,6 @@ from adapters.train.default.contract import Segment
 from eval.lesson_views import NEAR_S, View
 from eval.worlds.questions import Question
 from eval.worlds.scene import YARD, Beat, Scene
-from eval.worlds.voice import Voice
 from prompts import PromptBook
 from roles import answerer, grounder, planner, verifier
 from roles.minds import Belief, Minds
@@ -135,26 +134,33 @@ def is_hit(candidate: Span, question: Question) -> bool:
     return overlap(candidate, question) >= verifier.POSITIVE_IOU
 
 
-def transcript(scene: Scene, minds: Minds, view: View) -> Segment | None:
-    """What happens when, and who thinks what at last; None where that is too long to be written."""
+def transcript(scene: Scene, minds: Minds, view: View, named: str = "") -> Segment | None:
+    """What happens when, and who thinks what at last; None where that is too long to be written.
+
+    Args:
+        scene: The film.
+        minds: Of its story.
+        view: What is seen of it.
+        named: A sentence that says who is who; people then go by their names, and by the colours they wear otherwise.
+    """
     if view.span.length_s > LONGEST_S + NEAR_S:
         return None
-    teller = _Teller(scene, minds, view)
+    teller = _Teller(scene, minds, view, named=bool(named))
     end = teller.ending()
     text = f"{'; '.join([*teller.events(felt=True)])}; {end}"
     if len(_WORDS.findall(text)) > LONGEST_WORDS:
         text = f"{'; '.join([*teller.events(felt=False)])}; {end}"
     if len(_WORDS.findall(text)) > LONGEST_WORDS:
         return None
-    return Segment(TRANSCRIPT, "", text.removeprefix("; "), type=TRANSCRIPT)
+    return Segment(TRANSCRIPT, named, text.removeprefix("; "), type=TRANSCRIPT)
 
 
 class _Teller:
     """Puts the main stage's story into few words."""
 
-    def __init__(self, scene: Scene, minds: Minds, view: View) -> None:
+    def __init__(self, scene: Scene, minds: Minds, view: View, *, named: bool) -> None:
         self.scene, self.minds, self.view = scene, minds, view
-        self.shirts = {person.name: person.shirt for person in scene.people}
+        self.shirts = {person.name: person.name if named else person.shirt for person in scene.people}
         self.shapes = {thing.name: thing.shape for thing in scene.things}
         self.main = [person.name for person in scene.people if person.place != YARD]
 
@@ -237,34 +243,3 @@ class _Teller:
             "wish": f"wants {beat.thing}",
         }
         return texts.get(beat.kind)
-
-
-NAMES = 2
-"""Questions of a film on who is who."""
-_WHO = (
-    "Who wears {colour}?",
-    "Who is in {colour}?",
-    "Name the one in {colour}.",
-    "Which of them is dressed in {colour}?",
-    "What is the name of the one in {colour} clothes?",
-    "How is the person in {colour} called?",
-    "Who has {colour} clothes on?",
-    "In whose case are the clothes {colour}?",
-)
-
-
-def names(scene: Scene, rng: random.Random) -> list[Segment]:
-    """Questions on who is who, answered by the sentence that introduces the people.
-
-    Names stand on no shirt: an answer that is a name has to be found by its colour in the words of the question.
-    """
-    segments = []
-    people = [person for person in scene.people if person.place != YARD]
-    for _ in range(NAMES if len(people) > 1 else 0):
-        some = rng.sample(people, rng.randint(2, min(3, len(people))))
-        voice = Voice("preamble", rng.random(), rng.choice((1, -1)), bare=False)
-        asked = rng.choice(some)
-        text = rng.choice(_WHO).format(colour=asked.shirt)
-        question = voice.ask(scene, text, {}, [("person", person.name) for person in some])
-        segments.append(Segment("answerer", question, asked.name, type="names"))
-    return segments

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import string
+
 from adapters.train.default.contract import UNKNOWN
 from eval.worlds import art
 
 (
     PLACE, BELIEF, SECOND, STATUS, STAGE, DOING, CONTENTS, TRUST, WISH, LID, WHEREABOUTS, HANDS, SEEN_THING, SEEN_BOX,
-    PICTURE, SECOND_CONTENTS,
-) = range(16)  # fmt: skip
+    PICTURE, SECOND_CONTENTS, INITIAL, VERDICT, PUT_BY, KNOWS,
+) = range(20)  # fmt: skip
 """Kinds of queries, with the names that they are about:
 
 PLACE (thing): where it really is. BELIEF (person, thing): where she thinks it is. SECOND (person, other, thing): where
@@ -17,10 +19,12 @@ she thinks that the other one thinks it is. STATUS (person): how she is to be se
 other): whether she believes what the other one says. WISH (person): what she wants. LID: which container is open.
 WHEREABOUTS (person): where she really is. HANDS (person): what she holds or speaks of. SEEN_THING (thing), SEEN_BOX
 (container): whether and how it is to be seen, and its colour. PICTURE (container): the thing pictured on it.
-SECOND_CONTENTS (person, other, container): what she thinks that the other one thinks is in it.
+SECOND_CONTENTS (person, other, container): what she thinks that the other one thinks is in it. INITIAL (person): the
+letter on her clothes. VERDICT (person): whether what she said last was the truth, a lie or a mistake. PUT_BY (thing):
+who moved it last. KNOWS (person, thing): whether she is right about where it is.
 """
-KINDS = 16
-VISIBLE = (STATUS, STAGE, DOING, LID, HANDS, SEEN_THING, SEEN_BOX, PICTURE)
+KINDS = 20
+VISIBLE = (STATUS, STAGE, DOING, LID, HANDS, SEEN_THING, SEEN_BOX, PICTURE, INITIAL)
 """Kinds that the two frames of one temporal patch show without memory."""
 
 CLASSES: tuple[str, ...] = (
@@ -37,6 +41,10 @@ CLASSES: tuple[str, ...] = (
     "come_out", "peek", "spot", "tell", "wish", "idle",
     # the rest
     "thing", "several", "shown", "yes", "no",
+    # what somebody said
+    "truth", "lie", "mistake",
+    # what stands on clothes
+    *string.ascii_uppercase,
 )  # fmt: skip
 CLASS: dict[str, int] = {name: index for index, name in enumerate(CLASSES)}
 

@@ -14,7 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from adapters.train.default.contract import Lesson, Segment, Stage, StateSizes
-from eval import lesson_pixels, lesson_texts, lesson_views
+from eval import lesson_names, lesson_pixels, lesson_texts, lesson_views
+from eval.lesson_noise import noised
 from eval.lesson_pixels import Film
 from eval.lesson_states import SIZES, states_of
 from eval.lesson_views import View
@@ -32,6 +33,8 @@ SEEDS = (splits.RANGES["train"][0], 9_000_000)
 KEPT: Mapping[str, float] = {"place": 0.4, "second_order": 0.9, "testimony": 1.0, "contents": 0.6}
 """How many of a family's films are kept."""
 TRANSCRIPT_SHARE = 0.3
+NAMED_SHARE = 0.5
+"""Share of the transcripts in which people go by their names."""
 GRAIN_LEFT = 0.5
 """Share of a film's grain that is left in frames half as high as the film's."""
 SPARSE_SHARE = 0.25
@@ -123,6 +126,8 @@ class Lessons:
             texts += [lesson_texts.plan_of(question) for question in asked]
             told = lesson_texts.transcript(scene, minds, lesson_views.all_of(scene))
             texts += [] if told is None or told.reply is None else [told.reply]
+            # A name is one token, at the beginning of an answer as within a sentence.
+            texts += [name for person in scene.people for name in (person.name, f" {person.name}") for _ in range(3)]
             yield from texts[: count - given]
             given += len(texts)
 
@@ -163,7 +168,8 @@ def _view(
         others = [question for question in placed if question is not main]
         candidate = lesson_views.candidate_for(main, others, scene.duration_s, rng)
         view = lesson_views.beside(scene, candidate, manner, prompts, rng)
-        return view, lesson_texts.verdicts(asked, main, candidate, prompts, rng)
+        verdicts = lesson_texts.verdicts(asked, main, candidate, prompts, rng)
+        return view, [replace(one, text=noised(one.text, scene, rng)) for one in verdicts]
     if sort == "clip" and told:
         view = lesson_views.around(scene, rng.choice(told).spans, manner, prompts, rng)
         segments += lesson_texts.answers(asked, view)
@@ -172,8 +178,10 @@ def _view(
         segments += lesson_texts.answers(asked, view)
         segments += lesson_texts.moments(asked, view, rng)
         segments += lesson_texts.plans(asked, rng)
-    segments += lesson_texts.names(scene, rng)
+    segments = [replace(one, text=noised(one.text, scene, rng)) for one in segments]
+    segments += [lesson_names.roll_call(scene, rng), *lesson_names.who(scene, rng)]
     if rng.random() < TRANSCRIPT_SHARE:
-        story = lesson_texts.transcript(scene, minds, view)
+        named = lesson_names.everybody(scene, rng) if rng.random() < NAMED_SHARE else ""
+        story = lesson_texts.transcript(scene, minds, view, named)
         segments += [] if story is None else [story]
     return view, segments

@@ -27,7 +27,7 @@ from adapters.heads.losses import grid_targets, grounding_losses
 from adapters.heads.timestamp import TimestampHead
 from adapters.layout import lay_out
 from adapters.tokens import REG, Tokens
-from adapters.train.default import loop, report, roles
+from adapters.train.default import loop, network, report, roles
 from adapters.train.default.__main__ import MORE_TO_DO, main
 from adapters.train.default.augment import augmented
 from adapters.train.default.base import fresh_base, write_base
@@ -35,16 +35,17 @@ from adapters.train.default.config import DEFAULT_FILE, DefaultConfig, RolesConf
 from adapters.train.default.contract import UNKNOWN, Lesson, Segment, Stage, States, StateSizes
 from adapters.train.default.grounding import padded_losses
 from adapters.train.default.loop import STATE_FILE, Training, Unfinished, state_info
+from adapters.train.default.muon import Muon
 from adapters.train.default.network import BaseNetwork, normalised
 from adapters.train.default.pack import Packer
 from adapters.train.default.place import Place
 from adapters.train.default.pool import Maker, Pool
 from adapters.train.default.schedule import pack_number, use_at
 from adapters.train.default.states import StateHead
-from adapters.train.default.tally import LOG_FILE, curve
+from adapters.train.default.tally import LOG_FILE, Tally, curve
 from adapters.train.default.tokenizer import build_tokenizer
 from adapters.vision import encode
-from prompts import ROLES, Part, PromptBook, plain, read_prompt_file
+from prompts import ROLES, Part, Prompt, PromptBook, plain, read_prompt_file
 from roles.errors import InputError, StepError
 from roles.manner import Manner
 from roles.types import PX_PER_TOKEN, Budget, Clip, Request, Span
@@ -102,6 +103,10 @@ class Squares:
             parts.append(torch.randint(0, 256, (patches * 4 * rows * columns, 1176), generator=generator))
         return torch.cat(parts).to(torch.uint8).to(device)
 
+    def look(self, seed: int, part: str) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randint(0, 256, (4 if part == "whole" else 2, 3, 56, 84), generator=generator, dtype=torch.uint8)
+
     def texts(self, count: int) -> Iterator[str]:
         dice = random.Random(0)  # noqa: S311 - no secret
         for _ in range(count):
@@ -140,6 +145,19 @@ def test_the_tokenizer_lays_a_chat_out_as_qwen2_vl_does(tokens: Tokens) -> None:
     expected = [*chat.head, tokens.id("<|video_pad|>"), *chat.tail]
     assert loaded(text, add_special_tokens=False)["input_ids"] == expected
     assert len(loaded) == SHAPE.vocabulary
+
+
+def test_what_introduces_people_stands_ahead_of_the_request_for_a_transcript(tokens: Tokens) -> None:
+    make = packer(tokens)
+    plain = make.write(Segment("transcript", "", "1 red puts ball in box."))
+    named = make.write(Segment("transcript", "green is <|reg|> the red.", "1 green puts ball in box."))
+    for written, ahead in ((plain, ""), (named, "green is <|reg|> the red. ")):
+        assert tokens.decode(written.ids[written.reply_at : -1]) == written.segment.reply
+        assert f"{ahead}Tell what happens." in tokens.decode(written.ids[: written.reply_at])
+        tail = tokens.chat(Prompt((Part(f"{ahead}Tell what happens.", trusted=False),))).tail
+        assert tokens.decode(written.ids[: written.reply_at]) == tokens.decode(tail)
+        # What a film's maker wrote is no control token.
+        assert tokens.id(REG) not in written.ids
 
 
 def test_a_pack_gives_each_question_what_the_model_alone_gives(tokens: Tokens) -> None:
@@ -321,6 +339,58 @@ def test_a_training_in_pieces_gives_the_weights_of_an_unbroken_one(
     assert json.dumps(seen[0]) == json.dumps(seen[1])
 
 
+def test_matrices_of_the_model_are_turned_and_tables_and_heads_are_not(tokens: Tokens, tmp_path: Path) -> None:
+    started = training(work_folder(tokens, tmp_path))
+    names = {id(p): name for name, p in started.named.items()}
+    muon, adamw = started.optimizers
+    assert isinstance(muon, Muon)
+    assert isinstance(adamw, torch.optim.AdamW)
+    turned = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    others = [[names[id(p)] for p in group["params"]] for group in adamw.param_groups]
+    # Every parameter is stepped once.
+    assert sorted([*turned, *(name for group in others for name in group)]) == sorted(started.named)
+    assert all(started.named[name].ndim == 2 and name.startswith("model.") for name in turned)
+    assert not [
+        name for name in turned if "embed" in name or "lm_head" in name or name.startswith(("head.", "states."))
+    ]
+    for part in ("self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj", "visual.blocks.0.attn.qkv", "merger.mlp.0"):
+        assert any(part in name for name in turned), part
+    decayed, plain = others
+    assert (adamw.param_groups[0]["weight_decay"], adamw.param_groups[1]["weight_decay"]) == (CONFIG.weight_decay, 0.0)
+    assert {group["weight_decay"] for group in muon.param_groups} == {CONFIG.weight_decay}
+    assert any("patch_embed" in name for name in decayed)
+    assert all(started.named[name].ndim >= 2 for name in decayed)
+    assert any("embed_tokens" in name for name in plain)
+    assert all(started.named[name].ndim == 1 or "embed_tokens" in name or "names." in name for name in plain)
+
+
+def test_both_optimizers_follow_the_schedule_and_are_remembered(trained: Path) -> None:
+    stored = load_file(trained / STATE_FILE)
+    again = training(trained, replace(CONFIG, steps=20))
+    muon, adamw = again.optimizers
+    for name, p in again.named.items():
+        kept = {key.removesuffix(f".{name}") for key in stored if key.endswith(f".{name}")}
+        moments = kept & {"exp_avg", "exp_avg_sq", "momentum_buffer"}
+        if p.ndim == 2 and name.startswith("model.") and "embed" not in name:
+            assert moments == {"momentum_buffer"}, name
+            assert muon.state[p].keys() == moments
+        else:
+            assert moments == {"exp_avg", "exp_avg_sq"}, name
+            assert adamw.state[p].keys() == {*moments, "step"}
+            assert float(adamw.state[p]["step"]) == 9
+        for key in moments:
+            held = (muon if key == "momentum_buffer" else adamw).state[p][key]
+            assert torch.equal(held, stored[f"{key}.{name}"])
+    assert again.fresh_since is None
+    for step in (9, 15):
+        again.step = step
+        again._step(Tally())
+        for optimizer, scale in ((muon, CONFIG.matrix_rate), (adamw, 1.0)):
+            rates = [group["lr"] for group in optimizer.param_groups]
+            assert rates == pytest.approx([again.config.rate_at(step) * scale] * len(rates))
+    assert again.config.rate_at(9) != again.config.rate_at(15)
+
+
 def test_a_training_with_other_settings_is_refused_but_may_be_longer(trained: Path) -> None:
     with pytest.raises(InputError, match=r"state.safetensors: .*other settings \(chunk, learning_rate\)"):
         training(trained, replace(CONFIG, learning_rate=1e-3, chunk=4))
@@ -340,7 +410,7 @@ def test_another_training_can_be_started_from_without_its_moments(
     started = training(folder, replace(CONFIG, steps=1), init=trained / STATE_FILE, with_states=False)
     stored = load_file(trained / STATE_FILE)
     assert started.step == 0
-    assert not started.optimizer.state
+    assert not any(optimizer.state for optimizer in started.optimizers)
     assert all(torch.equal(p, stored[f"weight.{name}"]) for name, p in started.named.items())
     assert not any(name.startswith("states") for name in started.named)
     started.run()
@@ -402,10 +472,76 @@ def test_a_state_head_learns_what_a_query_asks_of_a_patch() -> None:
         kinds, _, _ = head(states, patch, queries, query)
         loss = torch.nn.functional.cross_entropy(kinds, labels)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 < 0.5 < losses[0]
+
+
+def test_rare_sorts_are_drawn_more_often_than_their_share_and_none_that_there_is_not() -> None:
+    torch.manual_seed(0)
+    sort = torch.tensor([7] * 4 + [2] * 96 + [0] * 900)[torch.randperm(1000)]
+    drawn = network._evenly(sort, 8, 30_000)
+    assert drawn.shape == (30_000,)
+    assert 0 <= int(drawn.min()) <= int(drawn.max()) < 1000
+    shares = {one: float((sort[drawn] == one).float().mean()) for one in (7, 2, 0)}
+    roots = {7: 2.0, 2: 96**0.5, 0: 30.0}
+    for one, root in roots.items():
+        assert shares[one] == pytest.approx(root / sum(roots.values()), abs=0.01)
+    assert shares[7] > 8 * 0.004
+    # Within a sort all are drawn alike.
+    counts = torch.bincount(drawn, minlength=1000)[sort == 2]
+    assert int(counts.min()) > 0.4 * float(counts.float().mean())
+    torch.manual_seed(3)
+    first = network._evenly(sort, 8, 50)
+    torch.manual_seed(3)
+    assert torch.equal(network._evenly(sort, 8, 50), first)
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0 - 2.0**-53, 1.0])
+def test_the_ends_of_chance_stay_within_the_items(chance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rand(count: int, **_more: Any) -> Tensor:
+        return torch.full((count,), chance, dtype=torch.float64)
+
+    monkeypatch.setattr(torch, "rand", rand)
+    for sort in (torch.zeros(1, dtype=torch.int64), torch.arange(7), torch.tensor([3, 3, 3, 1])):
+        expected = 0 if chance == 0.0 else sort.shape[0] - 1
+        assert network._evenly(sort, 7, 5).tolist() == [expected] * 5
+
+
+def test_state_items_are_drawn_by_kind_and_answer_where_there_are_too_many(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Squares()
+    pack = packer(tokens, 1024).make(world, 0, STAGE)
+    levels = [world.draw(g.films, g.rows, g.columns, "cpu").view(g.patches, 4 * g.rows * g.columns, -1)
+              for g in pack.groups]  # fmt: skip
+    pixels = [normalised(one, torch.float32) for one in levels]
+    base = BaseNetwork(fresh_base(SHAPE, tokens, 0), SIZES, Weights())
+    base.eval()
+    items = pack.item_patch.shape[0]
+    asked: list[tuple[Tensor, int]] = []
+
+    def noted(sort: Tensor, sorts: int, count: int) -> Tensor:
+        assert int(sort.max()) < sorts
+        asked.append((sort, count))
+        return torch.arange(count)
+
+    monkeypatch.setattr(network, "_evenly", noted)
+    with torch.no_grad():
+        whole = base(pack, pixels, torch.float32)
+        assert not asked
+        monkeypatch.setattr(network, "ITEMS", items - 5)
+        base(pack, pixels, torch.float32)
+        kept = replace(pack, item_patch=pack.item_patch[:-5], item_query=pack.item_query[:-5],
+                       item_labels=pack.item_labels[:-5], item_visible=pack.item_visible[:-5])  # fmt: skip
+        drawn, alone = base(pack, pixels, torch.float32), base(kept, pixels, torch.float32)
+    sort, count = asked[0]
+    assert (sort.shape, count) == ((items,), items - 5)
+    pairs = {(int(kind), int(label)) for kind, label in zip(pack.queries[pack.item_query, 0], pack.item_labels[:, 0],
+                                                           strict=True)}  # fmt: skip
+    assert len(set(sort.tolist())) == len(pairs) > 3
+    assert drawn.parts["states2"] == alone.parts["states2"] != whole.parts["states2"]
 
 
 def test_labels_that_are_not_known_teach_nothing(tokens: Tokens) -> None:
@@ -414,14 +550,17 @@ def test_labels_that_are_not_known_teach_nothing(tokens: Tokens) -> None:
     levels = [world.draw(g.films, g.rows, g.columns, "cpu").view(g.patches, 4 * g.rows * g.columns, -1)
               for g in pack.groups]  # fmt: skip
     pixels = [normalised(one, torch.float32) for one in levels]
-    network = BaseNetwork(fresh_base(SHAPE, tokens, 0), SIZES, Weights())
-    assert network.states is not None
+    base = BaseNetwork(fresh_base(SHAPE, tokens, 0), SIZES, Weights())
+    heads = base.states
+    assert heads is not None
+    deepest = heads[2]
+    assert isinstance(deepest, StateHead)
 
     def gradients(labels: Tensor) -> tuple[dict[str, float], dict[str, float]]:
-        network.zero_grad()
-        found = network(replace(pack, item_labels=labels), pixels, torch.float32)
-        found.loss.backward()
-        norms = {name: float(p.grad.norm()) for name, p in network.states.named_parameters() if p.grad is not None}
+        base.zero_grad()
+        found = base(replace(pack, item_labels=labels), pixels, torch.float32)
+        torch.autograd.backward(found.loss)
+        norms = {name: float(p.grad.norm()) for name, p in heads.named_parameters() if p.grad is not None}
         return norms, {name: float(found.parts[name]) for name in ("states0", "states1", "states2")}
 
     norms, parts = gradients(torch.full_like(pack.item_labels, UNKNOWN))
@@ -433,7 +572,7 @@ def test_labels_that_are_not_known_teach_nothing(tokens: Tokens) -> None:
     some = torch.full_like(pack.item_labels, UNKNOWN)
     some[:, 1] = pack.item_labels[:, 1]
     gradients(some)
-    rows = network.states[2].out.weight.grad
+    rows = deepest.out.weight.grad
     assert rows is not None
     last = rows.norm(dim=1)
     assert not last[:4].any()

@@ -16,12 +16,13 @@ import torch
 
 from adapters.frames import frame_indices, open_video, resized_hw
 from adapters.train.default.contract import Lesson, Stage
-from eval import lesson_texts, lesson_views, lessons
+from eval import lesson_noise, lesson_texts, lesson_views, lessons
 from eval.lesson_views import View
 from eval.lessons import Lessons
 from eval.worlds import plot, questions
 from eval.worlds.draw import dice
 from eval.worlds.film import frame_times, write_film
+from eval.worlds.names import NAMES
 from eval.worlds.questions import Question
 from eval.worlds.scene import Scene
 from eval.worlds.stage import draw_list
@@ -118,7 +119,7 @@ def test_spans_lie_inside_the_view_and_only_the_grounder_has_them() -> None:
         assert (segment.role == "grounder") == bool(segment.spans_norm) == (segment.reply is None)
         assert all(0 <= start < end <= 1 for start, end in segment.spans_norm), segment
         assert segment.reply is None or segment.reply.strip() == segment.reply != ""
-        assert bool(segment.text) == (segment.role != "transcript")
+        assert segment.text or segment.role == "transcript"
         assert segment.role != "grounder" or planner.clean_query(segment.text)
 
 
@@ -331,6 +332,10 @@ def test_texts_are_as_many_as_asked_for_always_the_same_and_of_all_sorts() -> No
     assert any(text.startswith("[{") for text in texts)
     assert any("end: " in text for text in texts)
     assert any(text.endswith("?") for text in texts)
+    # A name alone, and as within a sentence, so often that the tokenizer makes one token of either.
+    bare = Counter(text for text in texts if text.strip() in {name for pair in NAMES for name in pair})
+    assert len(bare) >= 4
+    assert all(bare[name] >= 3 and bare[f" {name}"] >= 3 for name in {text.strip() for text in bare})
 
 
 @cache
@@ -371,35 +376,39 @@ def test_a_sparse_manner_never_looks_at_more_than_the_checkpoint_does() -> None:
     assert (thin.choose, thin.clip, thin.window_s) == (MANNER.choose, MANNER.clip, MANNER.window_s)
 
 
-def test_names_are_answered_by_the_one_whose_colour_is_asked_for() -> None:
-    found: Counter[str] = Counter()
-    for number, (scene, _, _) in enumerate(films(24)):
-        shirts = {person.name: person.shirt for person in scene.people}
-        segments = lesson_texts.names(scene, dice(number, "names"))
-        assert len(segments) in (0, lesson_texts.NAMES)
-        for segment in segments:
-            assert (segment.role, segment.type, segment.spans_norm) == ("answerer", "names", ())
-            told = {name for name in shirts if re.search(rf"\b{name}\b", segment.text)}
-            assert 2 <= len(told) <= 3
-            right = str(segment.reply)
-            assert right in told
-            # Whether names or colours come first, the sentence pairs them in one order.
-            told_of, _, question = segment.text.rpartition(". ")
-            in_order = {word: told_of.index(word) for word in (*told, *(shirts[name] for name in told))}
-            names, colours = ([w for w in sorted(in_order, key=in_order.__getitem__) if (w in told) == kind]
-                              for kind in (True, False))  # fmt: skip
-            assert [shirts[name] for name in names] == colours
-            asked = [colour for colour in sorted(set(shirts.values())) if re.search(rf"\b{colour}\b", question)]
-            assert asked == [shirts[right]]
-            found[right] += 1
-    assert len(found) >= 4
-
-
 def test_lessons_ask_who_is_who_except_where_a_stretch_is_judged() -> None:
     asked = [sum(segment.type == "names" for segment in lesson.segments) for lesson in learned()]
     judged = [lesson.marked_norm is not None for lesson in learned()]
-    assert all(count == 0 for count, marked in zip(asked, judged, strict=True) if marked)
-    assert sum(count > 0 for count, marked in zip(asked, judged, strict=True) if not marked) > 0.8 * judged.count(False)
+    assert {count for count, marked in zip(asked, judged, strict=True) if marked} == {0}
+    # A roll call always, and one of the film's people as an option would name her where there are several.
+    counts = Counter(count for count, marked in zip(asked, judged, strict=True) if not marked)
+    assert set(counts) <= {1, 2}
+    assert counts[2] > 0.8 * counts.total()
+
+
+def test_some_transcripts_go_by_names_and_some_by_colours() -> None:
+    told = [segment for lesson in (*learned(), *of_one_length(40.0)) for segment in lesson.segments
+            if segment.role == "transcript"]  # fmt: skip
+    named = [segment for segment in told if segment.text]
+    assert 0.25 < len(named) / len(told) < 0.75
+    every = [name for pair in NAMES for name in pair]
+    for segment in told:
+        said = {name for name in every if re.search(rf"\b{name}\b", str(segment.reply))}
+        introduced = {name for name in every if re.search(rf"\b{name}\b", segment.text)}
+        assert said <= introduced
+        assert bool(said) == bool(segment.text)
+
+
+def test_noise_reaches_the_questions_of_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Lessons()
+    monkeypatch.setattr(lesson_noise, "NOISY_SHARE", 0.0)
+    plain = [world.lesson(number, STAGE, MANNER, own_prompts()) for number in range(6)]
+    monkeypatch.setattr(lesson_noise, "NOISY_SHARE", 1.0)
+    noisy = [world.lesson(number, STAGE, MANNER, own_prompts()) for number in range(6)]
+    for before, after in zip(plain, noisy, strict=True):
+        known = {segment.text for segment in before.segments if segment.type != "names"}
+        heard = [segment for segment in after.segments if segment.text and segment.type != "names"]
+        assert sum(segment.text not in known for segment in heard) > 0.3 * len(heard)
 
 
 def test_families_that_are_hard_are_seen_more_often(monkeypatch: pytest.MonkeyPatch) -> None:

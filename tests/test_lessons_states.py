@@ -6,12 +6,14 @@ from collections import Counter
 from functools import cache
 
 import numpy as np
+import pytest
 
+from adapters.train.default.contract import UNKNOWN
 from eval import lesson_views, lesson_words
 from eval.lesson_looks import looks_of
 from eval.lesson_states import SIZES, states_of
 from eval.lesson_views import View
-from eval.lesson_words import CLASSES, COLOURS, NAMES, SHAPES, UNKNOWN
+from eval.lesson_words import CLASSES, COLOURS, NAMES, SHAPES
 from eval.worlds import plot
 from eval.worlds.art.acting import act
 from eval.worlds.draw import dice
@@ -86,11 +88,29 @@ def expected(scene: Scene, minds: Minds, kind: int, about: list[str], at_s: floa
         return ("no" if belief is not None and belief.value is False else "yes"), "", ""
     if kind == lesson_words.WISH:
         return thing_of(scene, str(minds.truth(("wants", who[0]), at_s).value), "none")
+    if kind == lesson_words.PUT_BY:
+        movers = movers_of(scene, things[about[0]], at_s)
+        shirts = {person.name: person.shirt for person in scene.people}
+        return ("held", shirts[movers[-1]], "") if movers else ("none", "", "")
+    if kind == lesson_words.VERDICT:
+        said = [event for event in scene.story.events if event.says and event.actor == who[0] and event.end_s <= at_s]
+        return (minds.honesty(said[-1].id) if said else "none"), "", ""
+    if kind == lesson_words.KNOWS:
+        fact = ("in", things[about[-1]])
+        known = minds.belief(who[0], fact=fact, at_s=at_s) is not None
+        return ("no idea" if not known else "yes" if minds.knows(who[0], fact=fact, at_s=at_s) else "no"), "", ""
     if kind == lesson_words.WHEREABOUTS:
         words = WORDS[str(minds.truth(("at", who[0]), at_s).value)]
         turned = minds.truth(("turned", who[0]), at_s).value is True
         return words[turned and len(words) > 1], "", ""
     return None
+
+
+def movers_of(scene: Scene, thing: str, at_s: float) -> list[str]:
+    """Who took, put or moved a thing until a time, as the film shows it."""
+    ends = {event.id: event.end_s for event in scene.story.events}
+    beats = [beat for beat in scene.beats if beat.kind in ("put", "take", "move") and beat.thing == thing]
+    return [beat.person for beat in sorted(beats, key=lambda beat: ends[beat.event]) if ends[beat.event] <= at_s]
 
 
 def read(label: np.ndarray) -> tuple[str, str, str]:
@@ -114,7 +134,9 @@ def test_labels_are_what_the_minds_hold_at_every_patch() -> None:
                     said[answer[0]] += 1
     remembered = set(range(lesson_words.KINDS)) - set(lesson_words.VISIBLE)
     assert remembered <= set(checked)
-    assert {"inside", "held", "lying", "gone", "no idea", "thing", "yes", "no", "turned", "outside"} <= set(said)
+    assert {
+        "inside", "held", "lying", "gone", "no idea", "thing", "yes", "no", "turned", "outside", "truth", "lie",
+    } <= set(said)  # fmt: skip
 
 
 def test_within_a_film_only_what_the_view_shows_is_scored() -> None:
@@ -222,3 +244,164 @@ def test_labels_belong_to_the_moved_frames_of_a_shifted_view() -> None:
                     if query[0] == lesson_words.PLACE and NAMES[query[1]] == scene.cast.thing.split()[-1])  # fmt: skip
         for at_s, label in zip((view.times_s[0::2] + view.times_s[1::2]) / 2, line, strict=True):
             assert read(label) == place_of(scene, minds.truth(("in", scene.cast.thing), float(at_s)))
+
+
+# What a film of a known kind has to say
+
+
+def lines(scene: Scene, minds: Minds, kind: int, view: View | None = None) -> dict[tuple[str, ...], list[str]]:
+    """The labels of a kind's queries, in words with their colours, by what they are about."""
+    states = states_of(scene, minds, view_of(scene) if view is None else view, dice("lines"))
+    found = {}
+    for query, line in zip(states.queries, states.labels, strict=True):
+        if query[0] == kind:
+            about = tuple(NAMES[name] for name in query[1:] if name)
+            found[about] = [f"{read(one)[0]} {read(one)[1]}".strip() if one[0] != UNKNOWN else "?" for one in line]
+    return found
+
+
+@cache
+def of_kind(kind: str, count: int = 4, *, coda: bool | None = None) -> tuple[tuple[Scene, Minds], ...]:
+    """Films of a kind, those that end before the believer has searched where `coda` is False."""
+    found: list[tuple[Scene, Minds]] = []
+    for seed in range(900, 1400):
+        if kind in plot.members(seed) and len(found) < count:
+            scene = plot.scene(seed, kind, length_s=24, check=False)
+            if coda is None or scene.coda == coda:
+                found.append((scene, Minds(scene.story)))
+    return tuple(found)
+
+
+def shirt_of(scene: Scene, name: str | None) -> str:
+    return next(person.shirt for person in scene.people if person.name == name)
+
+
+def shape_of(scene: Scene) -> str:
+    return next(thing.shape for thing in scene.things if thing.name == scene.cast.thing)
+
+
+def switches(line: list[str]) -> list[str]:
+    return [one for k, one in enumerate(line) if k == 0 or line[k - 1] != one]
+
+
+@pytest.mark.parametrize("kind", plot.all_kinds("testimony"))
+def test_what_was_said_is_judged_from_when_it_has_been_said(kind: str) -> None:
+    base, distrusted = kind.removesuffix("_distrusted"), kind.endswith("_distrusted")
+    for scene, minds in of_kind(kind):
+        found = lines(scene, minds, lesson_words.VERDICT)
+        line = found[(shirt_of(scene, scene.cast.witness),)]
+        tells = [beat for beat in scene.beats if beat.kind == "tell" and beat.person == scene.cast.witness]
+        last = next(event for event in scene.story.events if event.id == tells[-1].event)
+        times = view_of(scene).patch_times_s()
+        assert {one for one, at_s in zip(line, times, strict=True) if at_s > last.end_s} == {base}
+        assert switches(line)[0] == "none"
+        assert not {"lie", "mistake", "truth"} & {
+            one for one, at_s in zip(line, times, strict=True) if at_s < min(tell.start_s for tell in tells)
+        }
+        # Whoever is not believed has lied before; others have been right before, or have said nothing.
+        assert ("lie" in switches(line)[:-1]) == (distrusted and base != "lie")
+
+
+def test_nobody_is_judged_who_says_nothing() -> None:
+    for scene, minds in (*of_kind("lie"), *of_kind("told_other"), *of_kind("false_belief")):
+        tellers = {shirt_of(scene, beat.person) for beat in scene.beats if beat.kind == "tell"}
+        tellers -= {person.shirt for person in scene.people if person.place == YARD}
+        assert {about[0] for about in lines(scene, minds, lesson_words.VERDICT)} == tellers
+
+
+def test_who_moved_a_thing_last_is_named_from_when_it_lies_there() -> None:
+    for kind in ("false_belief", "true_belief", "unseen", "lie", "truth", "renamed"):
+        for scene, minds in of_kind(kind, 3):
+            line = lines(scene, minds, lesson_words.PUT_BY)[(shape_of(scene),)]
+            ends = {event.id: event.end_s for event in scene.story.events}
+            move = next(
+                b
+                for b in scene.beats
+                if b.kind == "move" and (b.person, b.thing) == (scene.cast.mover, scene.cast.thing)
+            )
+            after = [b for b in scene.beats if b.thing == scene.cast.thing and b.kind in ("put", "take", "move")
+                     and ends[b.event] > ends[move.event]]  # fmt: skip
+            until = min((ends[b.event] for b in after), default=1e9)
+            said = [one for one, at_s in zip(line, view_of(scene).patch_times_s(), strict=True)
+                    if ends[move.event] <= at_s < until]  # fmt: skip
+            assert set(said) == {f"held {shirt_of(scene, scene.cast.mover)}"}
+            assert line[0] == "none"
+
+
+def test_in_a_view_from_within_a_film_the_mover_is_named_only_if_she_is_seen_to_move_it() -> None:
+    named = left = 0
+    for seed in range(950, 958):
+        scene = plot.scene(seed, plot.members(seed)[0], length_s=100, check=False)
+        view = view_of(scene, 40.0, 90.0)
+        ends = {event.id: event.end_s for event in scene.story.events}
+        for about, line in lines(scene, Minds(scene.story), lesson_words.PUT_BY, view).items():
+            thing = next(thing.name for thing in scene.things if thing.shape == about[0])
+            moves = [beat for beat in scene.beats if beat.thing == thing and beat.kind in ("put", "take", "move")]
+            seen = [ends[beat.event] for beat in moves if ends[beat.event] >= 40.0]
+            for one, at_s in zip(line, view.patch_times_s(), strict=True):
+                assert (one != "?") == any(end_s <= at_s for end_s in seen)
+                named, left = named + (one != "?"), left + (one == "?")
+    assert named > 50
+    assert left > 50
+
+
+def test_the_believer_no_longer_knows_when_the_thing_was_moved_unseen() -> None:
+    for kind in ("false_belief", "unseen"):
+        for scene, minds in of_kind(kind, 3, coda=False):
+            cast = scene.cast
+            found = lines(scene, minds, lesson_words.KNOWS)
+            believes, moves = (found[shirt_of(scene, name), shape_of(scene)] for name in (cast.believer, cast.mover))
+            end_s = next(
+                event.end_s for event in reversed(scene.story.events)
+                if any(fact == ("in", cast.thing) for fact, _ in event.effects)
+            )  # fmt: skip
+            times = view_of(scene).patch_times_s()
+            assert "no" not in [one for one, at_s in zip(believes, times, strict=True) if at_s < end_s]
+            assert {one for one, at_s in zip(believes, times, strict=True) if at_s >= end_s} == {"no"}
+            assert "yes" in believes
+            assert "no" not in moves
+            assert moves[-1] == "yes"
+
+
+def test_the_believer_knows_on_where_she_saw_the_move_or_has_found_the_thing() -> None:
+    for scene, minds in of_kind("true_belief", 3):
+        line = lines(scene, minds, lesson_words.KNOWS)[shirt_of(scene, scene.cast.believer), shape_of(scene)]
+        assert switches(line) in (["yes"], ["no idea", "yes"])
+    for scene, minds in of_kind("false_belief", 3, coda=True):
+        line = lines(scene, minds, lesson_words.KNOWS)[shirt_of(scene, scene.cast.believer), shape_of(scene)]
+        assert switches(line)[-3:] == ["yes", "no", "yes"]
+
+
+def test_who_is_right_and_what_was_said_are_not_asked_of_a_view_from_within_a_film() -> None:
+    for scene, minds in of_kind("lie"):
+        view = view_of(scene, 8.0)
+        assert lines(scene, minds, lesson_words.KNOWS, view) == lines(scene, minds, lesson_words.VERDICT, view) == {}
+        assert lines(scene, minds, lesson_words.INITIAL, view)
+
+
+def test_the_letter_on_the_clothes_is_the_names_first_where_it_faces_the_picture() -> None:
+    seen: Counter[str] = Counter()
+    agree: Counter[bool] = Counter()
+    for scene, minds in (*films(), *of_kind("renamed", 3)):
+        found = lines(scene, minds, lesson_words.INITIAL)
+        status = lines(scene, minds, lesson_words.STATUS)
+        poses = act(scene, view_of(scene).patch_times_s()).poses
+        for person in scene.people:
+            letters = found.get((person.shirt,), [])
+            assert {letter for letter in letters if letter != "?"} <= {person.name[0]}
+            turned = np.broadcast_to(poses[person.name].turned, len(letters)) > 0.5
+            for k, letter in enumerate(letters):
+                assert (letter != "?") == (status[(person.shirt,)][k] == "facing")
+                if status[(person.shirt,)][k] in ("facing", "turned"):
+                    agree[bool(turned[k]) == (letter == "?")] += 1
+                seen[letter] += 1
+    assert len(seen) > 12
+    assert seen["?"] > 200
+    assert agree[False] < 0.02 * agree[True]
+
+
+def test_letters_and_verdicts_have_classes_of_their_own() -> None:
+    assert len(set(CLASSES)) == len(CLASSES) == SIZES.classes
+    assert {f"{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {"truth", "lie", "mistake"} <= set(CLASSES)
+    assert lesson_words.INITIAL in SIZES.visible
+    assert not {lesson_words.VERDICT, lesson_words.PUT_BY, lesson_words.KNOWS} & set(SIZES.visible)

@@ -78,7 +78,7 @@ class Voice:
         people = [person for person in scene.people if person.name in named][:: self.order]
         if self.style != "preamble" or not people:
             return filled
-        return f"{self._preamble(people)} {filled}"
+        return f"{self.introduce(people)} {filled}"
 
     def query(self, scene: Scene, text: str, slots: Mapping[str, Named]) -> str:
         """Fills the description of a moment; it stands alone, so that a sentence ahead cannot help it."""
@@ -121,7 +121,8 @@ class Voice:
         text = _put(_DESCRIPTIONS[int(self.pattern * len(_DESCRIPTIONS))], person)
         return text, text
 
-    def _preamble(self, people: Sequence[Person]) -> str:
+    def introduce(self, people: Sequence[Person]) -> str:
+        """The sentence ahead: who wears what, one person or more."""
         patterns = _PREAMBLES if len(people) > 1 else _PREAMBLES[1:]
         opening, first, further = patterns[int(self.pattern * len(patterns))]
         parts = [_put(first if k == 0 else further, person) for k, person in enumerate(people)]

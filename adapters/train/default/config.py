@@ -97,6 +97,7 @@ class DefaultConfig:
         chunk: Packs between a pack's uses.
         learning_rate: The greatest.
         warmup_steps: Steps in which it rises.
+        matrix_rate: The learning rate of the base's matrices, which Muon turns, over that of all else.
         constant_share: Share of the steps after which it falls.
         final_share: Share of it that is left at the end.
         betas: AdamW's averaging.
@@ -117,6 +118,7 @@ class DefaultConfig:
     reuse: int = 3
     chunk: int = 32
     learning_rate: float = 1e-3
+    matrix_rate: float = 2.0
     warmup_steps: int = 200
     constant_share: float = 0.5
     final_share: float = 0.03

@@ -26,7 +26,7 @@ class Segment:
 
     Attributes:
         role: Whose prompt is filled: one of the four roles, or "transcript".
-        text: The question or query that fills it; empty for a transcript.
+        text: The question or query that fills it; for a transcript what stands ahead of the request, or nothing.
         reply: What is to be written, without the end token. For the grounder None: its prompt says it.
         spans_norm: For the grounder, the moments as fractions of what is shown.
         type: Type of the question, for statistics.

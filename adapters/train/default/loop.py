@@ -22,6 +22,7 @@ from adapters.train.default.augment import augmented
 from adapters.train.default.base import fresh_base, write_base
 from adapters.train.default.config import DefaultConfig
 from adapters.train.default.contract import StateSizes
+from adapters.train.default.muon import Muon
 from adapters.train.default.network import BaseNetwork
 from adapters.train.default.place import Place
 from adapters.train.default.pool import Maker, Pool, load_world
@@ -36,6 +37,8 @@ FREE = ("steps", "roles")
 """Settings that may change when a training goes on: more or fewer steps only bend the schedule from there."""
 SAVE_EVERY_S = 240.0
 REWARM_STEPS = 60
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+"""What the optimizers remember of a parameter."""
 
 
 class Unfinished(Exception):  # noqa: N818 - no error: the same command goes on
@@ -88,24 +91,34 @@ class Training:
         model = fresh_base(config.shape, self.tokens, config.seed)
         torch.manual_seed(config.seed)  # of fresh heads
         torch.set_float32_matmul_precision("high")
+        # cuDNN makes a plan for each new number of patches, 4 ms of the CPU's time each; flash kernels need none.
+        torch.backends.cuda.enable_cudnn_sdp(False)
         self.network = BaseNetwork(
             model, self.sizes, config.weights, with_states=with_states, compiled=place.device.type == "cuda"
         ).to(place.device)
         self.network.train()
         self.named = {name: p for name, p in self.network.named_parameters() if name != "model.lm_head.weight"}
-        decayed = [p for name, p in self.named.items() if p.ndim >= 2 and "embed" not in name and "names." not in name]
-        ids = {id(p) for p in decayed}
-        plain = [p for p in self.named.values() if id(p) not in ids]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.learning_rate, betas=config.betas, fused=place.device.type == "cuda",
+        decayed = {name: p for name, p in self.named.items() if p.ndim >= 2 and not _looked_up(name)}
+        matrices = {name: p for name, p in decayed.items() if p.ndim == 2 and name.startswith("model.")}
+        rest = [p for name, p in decayed.items() if name not in matrices]
+        plain = [p for name, p in self.named.items() if name not in decayed]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            Muon(
+                [{"params": list(matrices.values()), "scale": config.matrix_rate}],
+                config.learning_rate, config.weight_decay,
+            ),
+            torch.optim.AdamW(
+                [{"params": rest, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+                lr=config.learning_rate, betas=config.betas, fused=place.device.type == "cuda",
+            ),
         )  # fmt: skip
+        self._by_muon = frozenset(matrices)
         if info is not None:
             self._load(folder / STATE_FILE)
         elif init is not None:
             self._load(init, moments=False)
         self.interrupted = False
-        self.fresh_since = self.step if self.step and not self.optimizer.state else None
+        self.fresh_since = self.step if self.step and not any(one.state for one in self.optimizers) else None
 
     # Running
 
@@ -158,8 +171,8 @@ class Training:
         dtype = torch.bfloat16 if self.place.device.type == "cuda" else torch.float32
         # Without its moments the optimizer's first steps are all of full size.
         again = min(1.0, (self.step - self.fresh_since + 1) / REWARM_STEPS) if self.fresh_since is not None else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(self.step) * again
+        for group in [group for one in self.optimizers for group in one.param_groups]:
+            group["lr"] = self.config.rate_at(self.step) * again * group.get("scale", 1.0)
         for lane in self.lanes:
             asked = time.monotonic()
             drawn, first = self.pool.take(lane, self.step, self.place.device)
@@ -177,8 +190,9 @@ class Training:
         self._share_gradients()
         norm = nn.utils.clip_grad_norm_(self.named.values(), self.config.clip_norm)
         tally.parts["norm"].append(norm.detach())
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return waited
 
     def _share_gradients(self) -> None:
@@ -236,8 +250,8 @@ class Training:
             return
         tensors = {f"weight.{name}": p.detach() for name, p in self.named.items()}
         for name, p in self.named.items():
-            state = self.optimizer.state.get(p, {})
-            tensors |= {f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq") if key in state}
+            state = self._optimizer_of(name).state.get(p, {})
+            tensors |= {f"{key}.{name}": state[key] for key in MOMENTS if key in state}
         tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         part = self.folder / f".{STATE_FILE}.part"
         info = {"step": str(self.step), "spent_s": repr(self.spent_s), "config": json.dumps(self.config.to_json())}
@@ -272,12 +286,14 @@ class Training:
         if not moments:
             return
         for name, p in self.named.items():
-            if f"exp_avg.{name}" in stored:
-                self.optimizer.state[p] = {
-                    "step": torch.tensor(float(self.step), device=p.device),
-                    "exp_avg": stored[f"exp_avg.{name}"].to(p.device),
-                    "exp_avg_sq": stored[f"exp_avg_sq.{name}"].to(p.device),
-                }
+            kept = {key: stored[f"{key}.{name}"].to(p.device) for key in MOMENTS if f"{key}.{name}" in stored}
+            if "exp_avg" in kept:
+                kept["step"] = torch.tensor(float(self.step), device=p.device)  # AdamW counts, Muon does not
+            if kept:
+                self._optimizer_of(name).state[p] = kept
+
+    def _optimizer_of(self, name: str) -> torch.optim.Optimizer:
+        return self.optimizers[0 if name in self._by_muon else 1]
 
     def write(self, folder: Path) -> None:
         """Writes the base as a checkpoint folder, and the regression head beside it for the grounder to start from."""
@@ -286,6 +302,11 @@ class Training:
         write_base(self.network.model, self.config.shape, self.tokens, self.manner, folder)
         head = {name: p.detach().cpu().contiguous() for name, p in self.network.head.state_dict().items()}
         save_file(head, self.folder / "head.safetensors")
+
+
+def _looked_up(name: str) -> bool:
+    """Whether a parameter is a table of vectors, which are neither decayed nor turned."""
+    return any(part in name for part in ("embed_tokens", "names.", ".kind."))
 
 
 def state_info(folder: Path) -> Mapping[str, str]:

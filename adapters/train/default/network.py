@@ -28,8 +28,12 @@ from adapters.vision import rotary
 MIDDLE = 0.75
 """Share of the layers after which the second state head looks."""
 ITEMS = 24576
-"""State items that one pass learns from, drawn anew each time; neighbouring patches have mostly the same answers."""
-EVEN = 16
+"""State items that one pass learns from, drawn anew each time; neighbouring patches have mostly the same answers.
+
+What is rare, like the second in which somebody notices somebody, is drawn more often: by one over the root of how often
+its kind of query has that answer.
+"""
+EVEN = 64
 """Patches go through the vision tower in multiples of this, so that compiled kernels fit all packs."""
 
 
@@ -222,7 +226,8 @@ class BaseNetwork(nn.Module):
         sources = (seen, _patch_means(middle, pack), means)
         patch, query, known, visible = pack.item_patch, pack.item_query, pack.item_labels, pack.item_visible
         if patch.shape[0] > ITEMS:
-            drawn = torch.randint(patch.shape[0], (ITEMS,), device=patch.device)
+            sort = pack.queries[query, 0] * self.sizes.classes + known[:, 0].clamp(min=0)
+            drawn = _evenly(sort, self.sizes.kinds * self.sizes.classes, ITEMS)
             patch, query, known, visible = patch[drawn], query[drawn], known[drawn], visible[drawn]
         half = means.is_cuda
         for number, (head, states) in enumerate(zip(self.states, sources, strict=True)):
@@ -263,6 +268,15 @@ def normalised(levels: Tensor, dtype: torch.dtype) -> Tensor:
     mean = torch.tensor(CLIP_MEAN, device=levels.device).repeat_interleave(2 * 14 * 14) * 255
     std = torch.tensor(CLIP_STD, device=levels.device).repeat_interleave(2 * 14 * 14) * 255
     return ((levels.float() - mean) / std).to(dtype)
+
+
+def _evenly(sort: Tensor, sorts: int, count: int) -> Tensor:
+    """Draws `count` items with replacement, those of rare sorts more often; nothing waits for the device."""
+    of_sort = torch.zeros(sorts, dtype=torch.float64, device=sort.device)
+    of_sort = of_sort.index_add(0, sort, torch.ones_like(sort, dtype=torch.float64))
+    along = of_sort[sort].rsqrt().cumsum(0)
+    at = torch.rand(count, device=sort.device, dtype=torch.float64) * along[-1]
+    return torch.searchsorted(along, at).clamp(max=sort.shape[0] - 1)  # rounding may reach the very end
 
 
 def _patch_means(x: Tensor, pack: Pack) -> Tensor:

@@ -72,7 +72,8 @@ class Packer:
     def write(self, segment: Segment) -> Written:
         """A segment's tokens."""
         if segment.role == "transcript":
-            prompt = Prompt((Part(TRANSCRIPT, trusted=True),))
+            ahead = (Part(f"{segment.text} ", trusted=False),) if segment.text else ()
+            prompt = Prompt((*ahead, Part(TRANSCRIPT, trusted=True)))
         elif segment.role == "answerer":
             prompt = self.prompts.get("answerer", "question").fill(question=segment.text)
         else:
