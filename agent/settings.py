@@ -23,7 +23,8 @@ class Settings:
     Attributes:
         plan: One of `PLANS`.
         unit_s: The grounder's seconds are rounded to a multiple of this.
-        min_clip_s: The answerer watches at least this much around the moments.
+        min_clip_s: The answerer watches at least this much around the moments; None takes the checkpoint's, less in
+            proportion where `budgets` gives the answerer fewer frames.
         min_clip_ratio: The same as a fraction of the part that is asked about; wins over `min_clip_s`.
         style: How options are put to the answerer: one of `roles.answerer.STYLES`.
         choose: How one of them is taken: one of `roles.manner.CHOOSES`.
@@ -87,13 +88,18 @@ class Settings:
     def over(self, manner: Manner) -> Manner:
         """The manner in force: the checkpoint's, with what these settings say in its place.
 
-        Options that the user wants shown with letters to be written (style "mcq") are then chosen by letter.
+        An answerer with fewer frames than the checkpoint's watches a shorter clip in proportion, so that it sees what
+        it watches at the checkpoint's own rate, unless the settings say how much it watches. Options that the user
+        wants shown with letters to be written (style "mcq") are then chosen by letter.
 
         Raises:
             InputError: The two do not go together.
         """
         names = [one.name for one in fields(Manner) if one.name not in ("budgets", "style", "marks")]
         said = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if answerer.ROLE in self.budgets and self.min_clip_s is None:
+            share = self.budgets[answerer.ROLE].max_frames / manner.budget(answerer.ROLE).max_frames
+            said["min_clip_s"] = manner.min_clip_s * min(1.0, share)
         try:
             return replace(manner.with_style(self.style), budgets={**manner.budgets, **self.budgets}, **said)
         except ValueError as error:

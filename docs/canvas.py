@@ -115,7 +115,7 @@ class Canvas:
 
 def jpeg(pixels: NDArray[np.uint8]) -> str:
     """A picture of [height, width, 3] grey levels as a data URI."""
-    Image.fromarray(pixels).save(file := io.BytesIO(), "JPEG", quality=85, subsampling=0, optimize=True)
+    Image.fromarray(pixels).save(file := io.BytesIO(), "JPEG", quality=72, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 

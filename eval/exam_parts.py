@@ -113,7 +113,7 @@ def planned(sitting: Sitting) -> Iterator[Record]:
 def long(sitting: Sitting) -> Iterator[Record]:
     """The full agent against the answerer alone on the whole film, with the same budget for the answerer.
 
-    With the checkpoint's own budget, and with smaller ones: the agent's clip does not depend on them.
+    With the checkpoint's own budget, and with smaller ones: the moments that were found do not depend on them.
     """
     manner = sitting.model.manner
     full, alone = sitting.agent("auto"), sitting.agent("answer")
@@ -126,14 +126,17 @@ def long(sitting: Sitting) -> Iterator[Record]:
     }
     for example in sitting.drawn("long", has_evidence):
         both = [one.ask(sitting.video, example.question, example.options) for one in (full, alone)]
-        clip = both[0].clip or sitting.part
+        found = answerer.watched(both[0].moments, manner.clip) if both[0].clip is not None else None
         yield about(example) | {
             "right": is_right(both[0], example),
             "right_alone": is_right(both[1], example),
             "few": {
                 str(frames): [
                     is_right(agent.ask(sitting.video, example.question, example.options, span=span), example)
-                    for span in (clip, sitting.part)
+                    for span in (
+                        answerer.clip_span(found, sitting.part, agent.settings.over(manner).min_clip_s),
+                        sitting.part,
+                    )
                 ]
                 for frames, agent in few.items()
             },

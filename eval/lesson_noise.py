@@ -26,8 +26,8 @@ KEPT = frozenset(
         "not no never nor neither first before last after now really true false wrong right original originally "
         "initially who where what when why which lie lied lying mistake truth know knows think thinks thought i he she "
         "her him his second finally end ends beginning start starts still until from to unaware unseen untrue "
-        "incorrect wrongly mistaken miss missed misses cannot without isn aren wasn weren don doesn didn hasn hadn haven won "
-        "couldn wouldn shouldn",
+        "incorrect wrongly mistaken miss missed misses cannot without isn aren wasn weren don doesn didn hasn hadn "
+        "haven won couldn wouldn shouldn",
     )
 )
 _WORD = re.compile(r"[A-Za-z]+")

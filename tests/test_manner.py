@@ -110,6 +110,14 @@ def test_what_a_user_says_wins_and_the_rest_stays() -> None:
     assert settings.over(DEFAULT) == wanted
 
 
+def test_an_answerer_with_fewer_frames_watches_a_shorter_clip_at_the_same_rate() -> None:
+    usual = DEFAULT.budget("answerer")
+    half, twice = (replace(usual, max_frames=int(usual.max_frames * share)) for share in (0.5, 2))
+    assert Settings(budgets={"answerer": half}).over(DEFAULT).min_clip_s == DEFAULT.min_clip_s / 2
+    assert Settings(budgets={"answerer": twice}).over(DEFAULT).min_clip_s == DEFAULT.min_clip_s
+    assert Settings(budgets={"answerer": half}, min_clip_s=50).over(DEFAULT).min_clip_s == 50
+
+
 def test_letters_that_a_user_asks_for_are_written() -> None:
     manner = Settings(style="mcq").over(DEFAULT)
     assert (manner.style, manner.choose) == ("mcq", "letter")

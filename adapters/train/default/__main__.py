@@ -76,7 +76,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.workers < 0:
         raise InputError(f"--workers {args.workers}: expected a number of processes, 0 or more")
     args.work = args.work or args.out / ".train"
-    args.work.mkdir(parents=True, exist_ok=True)
+    for folder in (args.out, args.work):
+        folder.mkdir(parents=True, exist_ok=True)
     manner = read_manner(HERE)
     if manner is None:
         raise InputError(f"{HERE / MANNER_FILE}: missing; the default model's budgets are in it")

@@ -109,8 +109,9 @@ Hidden {shape.hidden}, {shape.layers} layers, {shape.heads} heads, {shape.kv_hea
 ## Training
 
 {last["step"]:,} steps of {config.packs_per_step} packs of {config.pack_tokens:,} tokens, {tokens / 1e9:.1f} billion
-tokens, {spent_s / 60:.0f} minutes. Learning rate {config.learning_rate:g}, AdamW {list(config.betas)}, weight decay
-{config.weight_decay:g}. Films of training seeds 0 to 8,999,999 and training wordings only.
+tokens, {spent_s / 60:.0f} minutes. AdamW, learning rate {config.learning_rate:g}, betas {list(config.betas)};
+Muon for the matrices, {config.matrix_rate:g} times that rate; weight decay {config.weight_decay:g}.
+Films of training seeds 0 to 8,999,999 and training wordings only.
 
 | share of the steps | films (how often) | views |
 |---|---|---|

@@ -155,7 +155,7 @@ def start(arguments: Sequence[str]) -> None:
 
 
 def tidied(folder: Path, work: Path) -> None:
-    """Makes a folder fit to be shipped: places of this machine become "work", single answers go, pictures shrink.
+    """Makes a folder fit to be shipped: no places of this machine, no single answers, small pictures.
 
     Args:
         folder: The adapters folder.
@@ -172,6 +172,7 @@ def tidied(folder: Path, work: Path) -> None:
             continue
         text = path.read_text(encoding="utf-8")
         clean = text.replace(str(work.resolve()), "work").replace(str(work), "work")
+        clean = clean.replace(str(folder.resolve()), folder.name)
         if clean != text:
             path.write_text(clean, encoding="utf-8")
 
