@@ -592,6 +592,39 @@ def test_a_bad_table_of_durations_is_one_line(
     assert capsys.readouterr().err == f"mindreel: error: {name}: {message}\n"
 
 
+def test_what_is_odd_about_written_choices_is_counted_and_equal_ones_are_left_out(run: Convert) -> None:
+    row = {"qid": 1, "video_uid": 7, "question": "Who?", "choices": ["he", "she"], "right_answer": "A", "answer": "he"}
+    row |= {"clue_intervals": [[1, 2]], "duration": 9}
+    odd = {**row, "question": "Who else?", "answer": "she"}
+    again = {**row, "qid": 2}  # differs in its tags only
+    files = {"cgbench.json": [row, odd, again, {**odd, "choices": ["she", "she"]}, {**odd, "video_uid": 8}]}
+    made, report = run("cgbench", files, ["7.mp4"])
+    assert [(example.answer, example.tags.get("answer_conflict")) for example in made] == [("he", None), ("he", "yes")]
+    assert {what: (tally.count, tally.first) for what, tally in report.changed.items()} == {
+        "the answer's letter and its text name different options: taken by its letter": (1, ["cgbench.json item 2"]),
+        "an id that stood there before got a number": (1, ["cgbench.json item 2"]),
+    }
+    assert {reason: tally.count for reason, tally in report.skipped.items()} == {
+        "the same example again": 1,
+        "its options broke the schema": 1,
+        "its video is missing": 1,
+    }
+
+
+def test_mind_benchmarks_go_through_the_command_to_examples_that_keep_the_schema(run: Convert) -> None:
+    siq = {"qid": "q", "q": "Why at 0:39?", "vid_name": "clip", "answer_idx": 1}
+    siq |= {f"a{place}": f"as {place}" for place in range(4)}
+    made, report = run("social-iq", {"qa_val.json": lines(siq), "trims.json": {"clip": 2}}, ["clip.mp4"])
+    assert [(example.video, example.answer, example.spans) for example in made] == [("videos/clip.mp4", "as 1", ())]
+    assert list(report.changed) == ["the question names a time of the video"]
+    told = "What's inside: a cup.\nQuestion: Where? (a) left (b) right Please respond with either a or b."
+    asked = {"question": told, "question_type": 1.2, "answer": "b", "episode": 3, "start_time": 0, "end_time": 4}
+    made, _ = run("mmtom-qa", {"questions.json": lines(asked)}, ["task_3.mp4"])
+    assert [(example.question, example.options, example.answer) for example in made] == [
+        ("What's inside: a cup. Where?", ("left", "right"), "right")
+    ]
+
+
 def test_the_document_lists_every_format_and_its_commands_are_right() -> None:
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([a-z-]+)` \|", text.partition("| format |")[2], re.MULTILINE) == list(FORMATS)

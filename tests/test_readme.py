@@ -70,6 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(here / "film0.mp4", here / "videos" / "abc_0.0_150.0.mp4")
     (here / "highlight_train_release.jsonl").write_text(json.dumps(HIGHLIGHT) + "\n")
     (here / "examples").symlink_to(ROOT / "examples")
+    (here / "tests").symlink_to(ROOT / "tests")
     (here / "frames").mkdir()
     with av.open(str(here / "film.mp4")) as container:
         for number, frame in enumerate(container.decode(video=0)):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eval.benchmarks.choice_questions import notes
 from eval.benchmarks.files import load_durations
 from eval.benchmarks.formats import FORMATS
 from eval.benchmarks.records import Converted, Record, Skipped, stem
@@ -47,7 +48,7 @@ class Report:
         read: Annotations.
         written: Examples.
         skipped: By reason; `read` is `written` and all of these.
-        changed: Examples that were written but mended, by what was done.
+        changed: Examples that were mended, by what was done, and those that are odd, by what is odd.
         missing_videos: Distinct videos that are not there.
     """
 
@@ -149,6 +150,8 @@ def examples(
         else:
             seen.add(same)
             report.written += 1
+            for note in notes(record):
+                report.change(note, record.where)
             yield example
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.benchmarks import moments, questions, segments
+from eval.benchmarks import mind_files, mind_questions, moments, questions, segments, video_questions
 from eval.benchmarks.files import json_rows, text_rows
 from eval.benchmarks.records import Converter, Entry
 
@@ -52,4 +52,55 @@ FORMATS = {
     ),
     "videomind-planning": Format("planning_*.jsonl", "questions, routes, queries", questions.videomind_planning),
     "videomind-verifying": Format("verifying_*.json", "candidates with their IoU", questions.videomind_verifying),
+    "rextime": Format(
+        "rextime_*.json or rextime_val.jsonl",
+        "questions, options, answers, one span; the .jsonl without options",
+        video_questions.rextime,
+        video_questions.load_rextime,
+    ),
+    "cgbench": Format(
+        "cgbench.json or cgbench_mini.json",
+        "questions, options, answers, clue intervals",
+        video_questions.cgbench,
+        video_questions.load_cgbench,
+    ),
+    "mvbench": Format(
+        "the folder json, or its files",
+        "questions, options, answers, the part shown",
+        video_questions.mvbench,
+        video_questions.load_mvbench,
+    ),
+    "videomme": Format(
+        "test-*.parquet", "questions, options, answers", video_questions.videomme, video_questions.load_videomme
+    ),
+    "social-iq": Format(
+        "qa_*.json, trims.json",
+        "questions, four options, answers",
+        mind_questions.social_iq,
+        mind_files.load_social_iq,
+    ),
+    "mmtom-qa": Format(
+        "questions.json",
+        "texts and questions, two statements, answers",
+        mind_questions.mmtom_qa,
+        mind_files.line_rows,
+    ),
+    "muma-tom": Format(
+        "questions.json, better with texts.json",
+        "texts and questions, options, answers",
+        mind_questions.muma_tom,
+        mind_files.load_muma_tom,
+    ),
+    "egotom": Format(
+        "egotom_{goal,belief,actions}_shuffled.csv",
+        "narrations and questions in three contexts",
+        mind_questions.egotom,
+        mind_files.load_egotom,
+    ),
+    "moments": Format(
+        "questions and keys as JSON",
+        "questions, options, answers, focus span",
+        mind_questions.moments,
+        mind_files.load_moments,
+    ),
 }
