@@ -11,10 +11,9 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from eval.exam_films import ExamFilm, ready
 from eval.exam_model import ExaminedModel
 from eval.exam_parts import PARTS, check_roles
 from eval.exam_sitting import Record, Sitting
-from eval.worlds.workers import begin_worker, children_on_one_core, interrupts_ignored
+from eval.worlds.workers import as_done, begin_worker, children_on_one_core
 from roles.errors import DataError, InputError, MindreelError
 
 RECORDS = "records.jsonl"
@@ -132,17 +131,8 @@ def run(candidate: Candidate, tasks: Sequence[Task], workers: int) -> Generator[
     stop = context.Event()
     with children_on_one_core():
         pool = ProcessPoolExecutor(workers, context, _begin, (candidate, parts, stop))
-        waiting = iter(tasks)
-        running: set[Future[list[Record]]] = set()
         try:
-            while True:
-                with interrupts_ignored():  # what starts here inherits it: Ctrl-C is for the parent alone
-                    running |= {pool.submit(_work, task) for task in islice(waiting, 2 * workers - len(running))}
-                if not running:
-                    break
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+            yield from as_done(pool, _work, tasks, 2 * workers)
         except BrokenProcessPool as error:
             raise MindreelError(
                 "a worker ended, for want of memory or of a model that can be loaded (its message stands above); run "

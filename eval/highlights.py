@@ -6,8 +6,9 @@ Every figure is a mean over queries: `eval.metrics.means` averages what is given
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+
+from roles.scores import mean
 
 MAP_LIMITS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """IoU limits over which QVHighlights averages."""
@@ -52,7 +53,7 @@ def moment_values(predicted: Sequence[Window], truths: Sequence[TrueWindow]) -> 
     return {
         **{f"R1@{limit}": float(first >= limit) for limit in MAP_LIMITS},
         **{f"mAP@{limit}": ap for limit, ap in zip(MAP_LIMITS, aps, strict=True)},
-        "mAP": _mean(aps),
+        "mAP": mean(aps),
     }
 
 
@@ -111,7 +112,7 @@ def highlight_ap(scores: Sequence[float], relevant: Sequence[bool]) -> float:
     best = 0.0
     for at in reversed(range(len(precisions))):
         precisions[at] = best = max(best, precisions[at])
-    return _mean(precisions)
+    return mean(precisions)
 
 
 def highlight_values(scores: Sequence[float], ratings: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -129,7 +130,7 @@ def highlight_values(scores: Sequence[float], ratings: Sequence[Sequence[int]]) 
     values: dict[str, float] = {}
     for name, least in RATINGS.items():
         workers = zip(*ratings, strict=True)
-        values[f"{name}-mAP"] = _mean([highlight_ap(scores, [one >= least for one in given]) for given in workers])
+        values[f"{name}-mAP"] = mean([highlight_ap(scores, [one >= least for one in given]) for given in workers])
         values[f"{name}-Hit1"] = float(top < len(ratings) and max(ratings[top]) >= least)
     return values
 
@@ -156,7 +157,3 @@ def _detection_aps(predicted: Sequence[Window], truths: Sequence[TrueWindow]) ->
             total += best
         aps.append(total / len(truths))
     return aps
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -15,6 +15,7 @@ from eval.worlds import art
 from eval.worlds.names import NAMES
 from eval.worlds.scene import YARD, Person, Scene
 from eval.worlds.voice import Voice
+from eval.worlds.wording import sentence
 
 STRANGERS = (0, 0, 1, 2, 3, 4)
 """People of a roll call who are not in the film."""
@@ -50,7 +51,7 @@ def roll_call(scene: Scene, rng: random.Random) -> Segment:
     names, shirts = [person.name for person in asked], [person.shirt for person in asked]
     given, wanted = (names, shirts) if rng.random() < REVERSE_SHARE else (shirts, names)
     text = rng.choice(_WHAT if given is names else _WHO).format(these=", ".join(given))
-    return Segment("answerer", f"{introduced(crowd, rng)} {text[0].upper()}{text[1:]}", ", ".join(wanted), type="names")
+    return _asked(crowd, text, ", ".join(wanted), rng)
 
 
 def who(scene: Scene, rng: random.Random) -> list[Segment]:
@@ -61,7 +62,11 @@ def who(scene: Scene, rng: random.Random) -> list[Segment]:
     some = rng.sample(people, rng.randint(2, min(3, len(people))))
     asked = rng.choice(some)
     text = rng.choice(_WHO).format(these=asked.shirt)
-    return [Segment("answerer", f"{introduced(some, rng)} {text[0].upper()}{text[1:]}", asked.name, type="names")]
+    return [_asked(some, text, asked.name, rng)]
+
+
+def _asked(people: Sequence[Person], text: str, reply: str, rng: random.Random) -> Segment:
+    return Segment("answerer", sentence(f"{introduced(people, rng)} {text}"), reply, type="names")
 
 
 def introduced(people: Sequence[Person], rng: random.Random) -> str:

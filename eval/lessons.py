@@ -168,8 +168,7 @@ def _view(
         others = [question for question in placed if question is not main]
         candidate = lesson_views.candidate_for(main, others, scene.duration_s, rng)
         view = lesson_views.beside(scene, candidate, manner, prompts, rng)
-        verdicts = lesson_texts.verdicts(asked, main, candidate, prompts, rng)
-        return view, [replace(one, text=noised(one.text, scene, rng)) for one in verdicts]
+        return view, _heard(lesson_texts.verdicts(asked, main, candidate, prompts, rng), scene, rng)
     if sort == "clip" and told:
         view = lesson_views.around(scene, rng.choice(told).spans, manner, prompts, rng)
         segments += lesson_texts.answers(asked, view)
@@ -178,10 +177,15 @@ def _view(
         segments += lesson_texts.answers(asked, view)
         segments += lesson_texts.moments(asked, view, rng)
         segments += lesson_texts.plans(asked, rng)
-    segments = [replace(one, text=noised(one.text, scene, rng)) for one in segments]
+    segments = _heard(segments, scene, rng)
     segments += [lesson_names.roll_call(scene, rng), *lesson_names.who(scene, rng)]
     if rng.random() < TRANSCRIPT_SHARE:
         named = lesson_names.everybody(scene, rng) if rng.random() < NAMED_SHARE else ""
         story = lesson_texts.transcript(scene, minds, view, named)
         segments += [] if story is None else [story]
     return view, segments
+
+
+def _heard(segments: Sequence[Segment], scene: Scene, rng: random.Random) -> list[Segment]:
+    """Segments with noise in their questions."""
+    return [replace(one, text=noised(one.text, scene, rng)) for one in segments]

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eval.highlights import highlight_ap, highlight_values, moment_retrieval, moment_values, window_iou
-from roles.scores import IOU_LIMITS, accuracy, best_iou, mean_iou, recall_at
+from roles.scores import IOU_LIMITS, accuracy, best_iou, check_pairs, mean, mean_iou, recall_at
 from roles.types import Span
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def question_values(
     for name, overlaps in (("", ious), ("IoP ", iops)):
         values |= {f"{name}R{k}@{m}": float(max(overlaps[:k]) >= m) for k in RANKS for m in IOU_LIMITS}
     whole = union_iou(predicted[:answer_spans], truths)
-    values |= {"union mIoU": whole, "rec@IoU": _mean([whole >= limit for limit in CG_LIMITS])}
+    values |= {"union mIoU": whole, "rec@IoU": mean([whole >= limit for limit in CG_LIMITS])}
     if right is not None:
         values["Acc@GQA"] = float(right and iops[0] >= RIGHT_FROM)
         values["Acc@IoU"] = float(right and ious[0] >= RIGHT_FROM)
@@ -121,7 +121,7 @@ def means(values: Iterable[Mapping[str, float]]) -> dict[str, float]:
             lists.setdefault(name, []).append(value)
     if not lists:
         raise ValueError("no questions to score")
-    return {name: _mean(several) for name, several in lists.items()}
+    return {name: mean(several) for name, several in lists.items()}
 
 
 def interval(values: Sequence[float], sets: Sequence[Hashable] | None = None) -> Figure:
@@ -137,7 +137,7 @@ def interval(values: Sequence[float], sets: Sequence[Hashable] | None = None) ->
     from eval.exam_scores import figure
 
     named: Sequence[Hashable] = range(len(values)) if sets is None else sets
-    _check(values, named)
+    check_pairs(values, named)
     numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
     found = figure([(numbers[name], float(value)) for name, value in zip(named, values, strict=True)])
     assert found is not None  # noqa: S101 - there is at least one value: checked above
@@ -150,9 +150,9 @@ def mean_iop(predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Sp
     Raises:
         ValueError: No questions, lists of two lengths, or a question without true spans.
     """
-    _check(predictions, truths)
+    check_pairs(predictions, truths)
     pairs = zip(predictions, truths, strict=True)
-    return _mean([best_iop(spans[0] if spans else None, true) for spans, true in pairs])
+    return mean([best_iop(spans[0] if spans else None, true) for spans, true in pairs])
 
 
 def acc_gqa(right: Sequence[bool], predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Span]]) -> float:
@@ -206,24 +206,13 @@ def _all_answered(
 ) -> float:
     _check_grounded(right, predictions, truths)
     rows = zip(predictions, truths, right, strict=True)
-    return _mean([question_values(spans, true, bool(ok))[name] for spans, true, ok in rows])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _check(predictions: Sequence[object], truths: Sequence[object]) -> None:
-    if len(predictions) != len(truths):
-        raise ValueError(f"{len(predictions)} predictions for {len(truths)} truths: expected one each")
-    if not predictions:
-        raise ValueError("no questions to score")
+    return mean([question_values(spans, true, bool(ok))[name] for spans, true, ok in rows])
 
 
 def _check_grounded(
     right: Sequence[bool], predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Span]]
 ) -> None:
-    _check(predictions, truths)
-    _check(right, truths)
+    check_pairs(predictions, truths)
+    check_pairs(right, truths)
     if not all(truths):
         raise ValueError("a question without true spans cannot be scored: leave it out")

@@ -44,10 +44,10 @@ def recall_at(
     """
     if not 0 < iou_limit <= 1 or k < 1:
         raise ValueError(f"iou_limit {iou_limit}, k {k}: expected 0 < iou_limit <= 1 and k >= 1")
-    _check(predictions, truths)
+    check_pairs(predictions, truths)
     pairs = zip(predictions, truths, strict=True)
     found = [any(best_iou(span, true) >= iou_limit for span in spans[:k] or (None,)) for spans, true in pairs]
-    return _mean(found)
+    return mean(found)
 
 
 def mean_iou(predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Span]]) -> float:
@@ -56,9 +56,9 @@ def mean_iou(predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Sp
     Raises:
         ValueError: See the module.
     """
-    _check(predictions, truths)
+    check_pairs(predictions, truths)
     pairs = zip(predictions, truths, strict=True)
-    return _mean([best_iou(spans[0] if spans else None, true) for spans, true in pairs])
+    return mean([best_iou(spans[0] if spans else None, true) for spans, true in pairs])
 
 
 def span_scores(predictions: Sequence[Sequence[Span]], truths: Sequence[Sequence[Span]]) -> dict[str, float]:
@@ -81,7 +81,7 @@ def auc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
     Raises:
         ValueError: See the module, and for a score that is no finite number.
     """
-    _check(scores, labels)
+    check_pairs(scores, labels)
     if not all(math.isfinite(score) for score in scores):
         raise ValueError(
             f"scores {[score for score in scores if not math.isfinite(score)][:3]}: expected finite numbers"
@@ -125,8 +125,8 @@ def rerank_gain(groups: Sequence[Sequence[Candidate]], iou_limit: float = 0.5) -
     after = [max(group, key=lambda c: c[1])[2] if group else 0.0 for group in groups]
     figures: dict[str, float] = {}
     for name, was, is_now in (
-        (f"R1@{iou_limit:g}", _mean([v >= iou_limit for v in before]), _mean([v >= iou_limit for v in after])),
-        ("mIoU", _mean(before), _mean(after)),
+        (f"R1@{iou_limit:g}", mean([v >= iou_limit for v in before]), mean([v >= iou_limit for v in after])),
+        ("mIoU", mean(before), mean(after)),
     ):
         figures |= {f"{name}_before": was, f"{name}_after": is_now, f"{name}_gain": is_now - was}
     return figures
@@ -157,14 +157,20 @@ def accuracy(right: Sequence[bool]) -> float:
     """
     if not right:
         raise ValueError("no questions to score")
-    return _mean(right)
+    return mean(right)
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """The mean of at least one value, summed without rounding on the way."""
     return math.fsum(values) / len(values)
 
 
-def _check(predictions: Sequence[object], truths: Sequence[object]) -> None:
+def check_pairs(predictions: Sequence[object], truths: Sequence[object]) -> None:
+    """Refuses lists that do not match.
+
+    Raises:
+        ValueError: They differ in length, or are empty.
+    """
     if len(predictions) != len(truths):
         raise ValueError(f"{len(predictions)} predictions for {len(truths)} truths: expected one each")
     if not predictions:

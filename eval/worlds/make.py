@@ -10,18 +10,17 @@ import argparse
 import multiprocessing
 import sys
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.worlds import manifest
 from eval.worlds.manifest import FILMS, Asked
 from eval.worlds.options import Job, add_arguments, plan
-from eval.worlds.workers import begin_worker, children_on_one_core, cores, interrupts_ignored, progress
+from eval.worlds.workers import as_done, begin_worker, children_on_one_core, cores, progress
 from roles.errors import DataError, MindreelError
 
 if TYPE_CHECKING:
@@ -145,19 +144,8 @@ def _made(jobs: Sequence[Job], workers: int) -> Generator[bool, None, None]:
         return
     with children_on_one_core():
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin_worker)
-        waiting = iter(jobs)
-        running: set[Future[bool]] = set()
         try:
-            while True:
-                with interrupts_ignored():  # children inherit it: Ctrl-C reaches them too, and is not for them
-                    running |= {
-                        pool.submit(make_film, job) for job in islice(waiting, _IN_FLIGHT * workers - len(running))
-                    }
-                if not running:
-                    break
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+            yield from as_done(pool, make_film, jobs, _IN_FLIGHT * workers)
         except BrokenProcessPool as error:
             raise MindreelError(
                 "a worker was killed, perhaps for want of memory; run the same command again with fewer --workers: it "

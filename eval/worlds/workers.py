@@ -7,8 +7,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 
 _ONE_CORE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -37,6 +43,26 @@ def interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def as_done(
+    pool: ProcessPoolExecutor, work: Callable[[Job], Done], jobs: Iterable[Job], in_flight: int
+) -> Iterator[Done]:
+    """What comes of jobs, in the order in which they end; never more than `in_flight` of them are with the pool.
+
+    Raises:
+        BrokenProcessPool: A process was killed.
+    """
+    waiting = iter(jobs)
+    running: set[Future[Done]] = set()
+    while True:
+        with interrupts_ignored():  # processes that start here inherit it: Ctrl-C reaches them too, and is not for them
+            running |= {pool.submit(work, job) for job in islice(waiting, in_flight - len(running))}
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
 
 
 @contextmanager
