@@ -132,6 +132,11 @@ class TraceWriter:
         """Records which model answers."""
         self._event("model", {"model": description})
 
+    @property
+    def questions(self) -> int:
+        """How many were begun so far."""
+        return self._questions
+
     def question_begin(
         self, video: Video, question: str, options: Sequence[str], part: Span | None, manner: Manner | None = None
     ) -> None:

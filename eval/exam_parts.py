@@ -6,7 +6,6 @@ says so: the moments' queries and the swapped clips come from the film's questio
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from adapters.train.planner import kind_of, truth_of
 from agent import Agent, Result, Settings
 from eval import exam_films
+from eval.evidence_swap import LEAST_LEFT_S, TIGHT_S, anywhere, longest_rest
 from eval.exam_model import ExaminedModel
 from eval.exam_sitting import (
     FEW_FRAMES,
@@ -32,10 +32,6 @@ from roles.errors import InputError, ReplyError
 from roles.types import Plan, Span
 
 TOP = 5
-TIGHT_S = 8.0
-"""In the swapped clips at least so much is watched, where the checkpoint's own rule would watch nearly everything."""
-LEAST_LEFT_S = 2.0
-"""The rest of a film must be at least so long to be watched in place of the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +177,6 @@ def swapped(sitting: Sitting) -> Iterator[Record]:
             "right": {name: right[clip.start_s, clip.end_s] for name, clip in clips.items()},
             "clips_s": {name: [round(clip.start_s, 2), round(clip.end_s, 2)] for name, clip in clips.items()},
         }
-
-
-def anywhere(length_s: float, part: Span, key: str) -> Span:
-    """A span of a length at a place that is drawn by a key; it may overlap the evidence."""
-    free_s = max(0.0, part.length_s - length_s)
-    start_s = part.start_s + free_s * random.Random(f"{key}/anywhere").random()  # noqa: S311 - no secret
-    return Span(start_s, min(start_s + length_s, part.end_s))
-
-
-def longest_rest(taken: Span, part: Span) -> Span:
-    """The longer of what lies before and after a span."""
-    before, after = Span(part.start_s, taken.start_s), Span(taken.end_s, part.end_s)
-    return before if before.length_s >= after.length_s else after
 
 
 def asked_agent(sitting: Sitting) -> Iterator[Record]:

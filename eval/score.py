@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from roles.examples import write_text
 
             write_text(args.json, json.dumps(figures, indent=1).split("\n"))
-        _show(rows)
+        show_tables(rows)
     except MindreelError as error:
         print(f"mindreel: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -197,7 +197,7 @@ def _qvhighlights_rows(figures: Mapping[str, Any]) -> dict[str, list[Row]]:
     return {f"QVHighlights: {counts}": [("figure", "%", "low", "high"), *rows]}
 
 
-def _show(tables: Mapping[str, Sequence[Row]]) -> None:
+def show_tables(tables: Mapping[str, Sequence[Row]]) -> None:
     """Prints tables; a row is never cut to the width of the terminal, as a figure could be lost."""
     from agent.show import clean
 

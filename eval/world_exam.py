@@ -12,7 +12,6 @@ same command goes on where it was stopped; more --sets add to what is there.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -31,8 +30,6 @@ EXAM, REPORT, TABLES, FILMS = "exam.json", "report.json", "report.md", "films"
 PART_NAMES = ("answers", "moments", "verifier", "planner", "long", "swap", "agent")
 SAMPLE = 6
 """Questions of a film that the costly parts ask."""
-_DECIDE = (".safetensors", ".json", ".txt", ".jinja")
-"""Files of a checkpoint that decide what it says."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,30 +95,18 @@ def run(args: argparse.Namespace) -> int:
 
 def identity(args: argparse.Namespace) -> dict[str, Any]:
     """What a folder's records depend on, beside the number of sets and the parts: another exam needs another folder."""
+    from eval.run_folder import checkpoint_digest
     from eval.worlds.manifest import code_digest, versions
 
     return {
         "format": FORMAT,
-        "model": {name: _digest(getattr(args, name)) for name in ("model", "adapters")},
+        "model": {name: checkpoint_digest(getattr(args, name)) for name in ("model", "adapters")},
         "device": args.device,
         "dtype": args.dtype,
         "split": args.split,
         "first_seed": first_seed(args.split, args.seed),
         "world": {"code": code_digest(), "versions": versions()},
     }
-
-
-def _digest(source: str | None) -> str | None:
-    """Names the contents of a checkpoint's folder; of one that is not here, its id."""
-    if source is None or not Path(source).is_dir():
-        return source
-    hashed = hashlib.sha256()
-    for path in sorted(Path(source).rglob("*")):
-        if path.suffix in _DECIDE and path.is_file():
-            hashed.update(f"{path.relative_to(source).as_posix()} {path.stat().st_size}\n".encode())
-            with path.open("rb") as file:
-                hashed.update(hashlib.file_digest(file, "sha256").digest())
-    return hashed.hexdigest()[:16]
 
 
 def _claim(folder: Path, asked: Mapping[str, Any]) -> None:

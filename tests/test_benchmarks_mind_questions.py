@@ -181,7 +181,7 @@ def test_mmtom_qa_puts_what_is_told_ahead_and_steps_into_tags(tmp_path: Path) ->
     asked = "If Ann wants a cup, which one is more likely?"
     assert record == Record(
         where="questions.json line 1",
-        names=("task_7", "7"),
+        names=("task_7", "7", "task_7/script/0"),
         question="What's inside the apartment: A hall.\nIn the hall, there is a box.\n"
         f"Actions taken by Ann: Ann waits.\n\n{asked}",
         options=("Ann thinks (wrongly) so.", "Ann knows."),

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from eval.benchmarks.__main__ import main, parser
 from eval.benchmarks.check import check_file
-from eval.benchmarks.convert import Report, convert
+from eval.benchmarks.convert import convert
 from eval.benchmarks.formats import FORMATS
 from eval.benchmarks.records import Record, Row, Skipped
+from eval.benchmarks.report import Report
 from eval.benchmarks.videos import VideoFolder
 from roles.errors import DataError
 from roles.examples import read_examples
@@ -113,7 +114,7 @@ def test_qvhighlights_gives_all_windows_and_names_its_dirt(run: Convert) -> None
         "its video's length is not above 0": ["train.jsonl line 12: 0 s"],
         "field 'duration' is beyond the floats": ["train.jsonl line 13"],
         "a span is not finite": ["train.jsonl line 14: [nan, 2]"],
-        "no field 'relevant_windows'": ["train.jsonl line 15"],
+        "the file does not give its spans": ["train.jsonl line 15"],
         "not a JSON object": ["train.jsonl line 16", "train.jsonl line 17"],
     }
     assert {what: tally.first for what, tally in report.changed.items()} == {

@@ -18,6 +18,7 @@ import pytest
 from roles.spans import iou
 from roles.types import Span
 from tests.films import make_examples
+from tests.suite_folders import make_nextgqa
 
 ROOT = Path(__file__).parents[1]
 ORACLE = ROOT / "tests" / "data" / "oracle"
@@ -69,6 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (here / "videos").mkdir()
     shutil.copy(here / "film0.mp4", here / "videos" / "abc_0.0_150.0.mp4")
     (here / "highlight_train_release.jsonl").write_text(json.dumps(HIGHLIGHT) + "\n")
+    make_nextgqa(here / "NExT-GQA")
     (here / "examples").symlink_to(ROOT / "examples")
     (here / "tests").symlink_to(ROOT / "tests")
     (here / "frames").mkdir()
@@ -100,7 +102,12 @@ def test_the_commands_run_in_order(place: Path) -> None:
         if "--json" in words:
             assert done.stdout.count("\n") == words.count("--question")
         ran += 1
-    assert ran >= 18
+    assert ran >= 24
+    figures = json.loads((place / "runs" / "worlds" / "metrics.json").read_text())
+    assert figures["figures"]["Acc"]["mean"] > 0.8
+    assert figures["minds"]["swap"]["true"]["right"]["asked"] > 10
+    for name in ("nextgqa", "alone", "two", "worlds"):
+        assert (place / "runs" / name / "report.html").is_file()
     for role in ("planner", "grounder", "verifier", "answerer"):
         assert (place / "my-adapters" / role / "loss.png").is_file()
         assert (place / "all-adapters" / role / "README.md").is_file()

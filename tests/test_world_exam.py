@@ -14,7 +14,7 @@ import pytest
 from adapters.frames import open_video
 from adapters.qwen2vl import Qwen2VL
 from adapters.train.planner import route_of
-from eval import exam_films, exam_parts, exam_pool, exam_report, exam_scores, exam_tables, world_exam
+from eval import evidence_swap, exam_films, exam_parts, exam_pool, exam_report, exam_scores, exam_tables, world_exam
 from eval.exam_model import ExaminedModel
 from eval.exam_parts import PARTS
 from eval.exam_sitting import Sitting
@@ -203,7 +203,7 @@ def test_swapped_clips_lie_where_they_should(long: Any) -> None:
         clips = {name: Span(*ends) for name, ends in one["clips_s"].items()}
         for span in by_id[one["id"]].spans:
             assert iou(clips["true/tight"], Span(span.start_s, span.end_s)) > 0
-        assert clips["true/tight"].length_s >= exam_parts.TIGHT_S - 0.01
+        assert clips["true/tight"].length_s >= evidence_swap.TIGHT_S - 0.01
         assert clips["random/tight"].length_s == pytest.approx(clips["true/tight"].length_s, abs=0.03)
         assert clips["true/manner"].length_s >= MANNER.min_clip_s - 0.01
         if "complement" in clips:

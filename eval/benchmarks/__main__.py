@@ -10,15 +10,16 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from agent.errors import one_line
 from agent.show import clean, console
 from eval.benchmarks.check import check_file
-from eval.benchmarks.convert import MISSING, Report, Tally, convert
+from eval.benchmarks.convert import MISSING, convert
 from eval.benchmarks.formats import FORMATS
+from eval.benchmarks.report import Report, tally_rows
 from roles.errors import DataError, MindreelError
 
 PROG = "python -m eval.benchmarks"
@@ -126,17 +127,10 @@ def _check(args: argparse.Namespace) -> int:
 
 def _show_report(report: Report, out: Path) -> None:
     rows = [("annotations read", f"{report.read:,}", ""), ("examples written", f"{report.written:,}", "")]
-    rows += _tally_rows("skipped", report.skipped) + _tally_rows("changed", report.changed)
+    rows += tally_rows("skipped", report.skipped) + tally_rows("changed", report.changed)
     if report.missing_videos.count:
-        rows += _tally_rows("missing", {"videos": report.missing_videos})
+        rows += tally_rows("missing", {"videos": report.missing_videos})
     _show_rows(str(out), rows)
-
-
-def _tally_rows(kind: str, tallies: Mapping[str, Tally]) -> list[tuple[str, str, str]]:
-    return [
-        (f"{kind}: {reason}", f"{tally.count:,}", f"first: {tally.first[0]}")
-        for reason, tally in sorted(tallies.items(), key=lambda item: -item[1].count)
-    ]
 
 
 def _show_rows(title: str, rows: Sequence[tuple[str, ...]]) -> None:

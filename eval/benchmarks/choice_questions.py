@@ -28,6 +28,7 @@ NOTED = {
     "names_time": "the question names a time of the video",
     "no_trim": "trims.json does not say where its clip begins",
     "hidden_answer": "the file does not give the answer",
+    "hidden_spans": "the file does not give the moments",
 }
 """Tags that a converter sets where a row is odd, and what to call them in a report."""
 LETTERED = re.compile(r"^\(?([A-Z])[.):]\s*")

@@ -107,7 +107,7 @@ def mmtom_qa(entries: Iterable[Entry]) -> Iterator[Converted]:
         steps = {"start_step": number(row.value, "start_time"), "end_step": number(row.value, "end_time")}
         tags |= {"episode": episode} | {tag: f"{step:g}" for tag, step in steps.items()}
         question, *options = (part.strip() for part in parts.groups())
-        names = (f"task_{episode}", episode)
+        names = (f"task_{episode}", episode, f"task_{episode}/script/0")
         return choice(row, names, _after(told, question, tags), options, "ab".index(answer), tags)
 
     numbered = enumerate(entries, start=1)

@@ -28,11 +28,15 @@ from eval.benchmarks.records import (
 
 
 def qvhighlights(entries: Iterable[Entry]) -> Iterator[Converted]:
-    """One description with one or more windows; the test split has none and gives nothing."""
+    """One description with one or more windows; the test split has none, which the tag `hidden_spans` says."""
 
     def read(row: Row) -> Record:
-        windows = tuple(pair(window) for window in items(row.value, "relevant_windows"))
         tags = {"source": "qvhighlights", "id": label(row.value, "qid")}
+        if "relevant_windows" not in row.value:
+            tags["hidden_spans"] = "yes"
+            names = (label(row.value, "vid"),)
+            return Record(row.where, names, text(row.value, "query"), (), number(row.value, "duration"), tags=tags)
+        windows = tuple(pair(window) for window in items(row.value, "relevant_windows"))
         return _described(row, label(row.value, "vid"), "query", windows, tags)
 
     return each(entries, read)

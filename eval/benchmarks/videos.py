@@ -16,9 +16,16 @@ class VideoFolder:
     moved together; an absolute one gives absolute paths.
     """
 
-    def __init__(self, folder: Path, out: Path) -> None:
-        """Takes the videos' folder and the file that will name them."""
+    def __init__(self, folder: Path, out: Path, frames: bool = False) -> None:
+        """Takes the videos' folder and the file that will name them.
+
+        Args:
+            folder: Where the videos lie.
+            out: The file that will name them.
+            frames: Whether a folder of pictures is a video as well.
+        """
         self._folder = folder
+        self._frames = frames
         self._absolute = folder.is_absolute()
         self._from = out.parent.resolve()
         self._listings: dict[Path, dict[str, str]] = {}
@@ -54,7 +61,7 @@ class VideoFolder:
         ):
             if stem(candidate) != candidate and _folded(candidate) in listing:
                 return self._folder / name.parent / listing[_folded(candidate)]
-        return None
+        return self._folder / name if self._frames and holds_pictures(self._folder / name) else None
 
     def _listing(self, folder: Path) -> dict[str, str]:
         if folder not in self._listings:
@@ -68,6 +75,17 @@ class VideoFolder:
     def _written(self, path: Path) -> str:
         path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links that a user made on purpose
         return str(path) if self._absolute else Path(os.path.relpath(path, self._from)).as_posix()
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether this is a folder with at least one picture right in it."""
+    from adapters.folder import PICTURES  # imports numpy and PIL
+
+    try:
+        with os.scandir(folder) as entries:
+            return any(PurePosixPath(entry.name).suffix.lower() in PICTURES for entry in entries)
+    except (OSError, ValueError):
+        return False
 
 
 def likeliest(names: Sequence[str]) -> str:

@@ -1,0 +1,389 @@
+"""A benchmark and a checkpoint go in; predictions, traces, metrics and a report come out, in one folder.
+
+python -m eval.run nextgqa --data NExT-GQA --model Qwen/Qwen2-VL-2B-Instruct --adapters VideoMind-2B --out runs/nextgqa
+python -m eval.run worlds --split test --sets 20 --minds --workers 4 --out runs/worlds   # makes the films, too
+accelerate launch --num_processes 8 -m eval.run nextgqa --data NExT-GQA --out runs/nextgqa
+
+The same command goes on where it was stopped, even by kill -9: no question that has its record is asked again. A video
+that is missing or broken counts as wrong and is named. `--minds` adds what a Theory-of-Mind claim needs: sets of
+questions all right, orders apart, what shortcuts earn, and answers from exchanged evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from eval.suites import SUITES, Suite
+from roles.errors import DataError, InputError, MindreelError
+
+if TYPE_CHECKING:
+    from eval.asking import Job
+    from eval.data_report import DataReport
+    from eval.item import Group, Item, Record
+
+PROG = "python -m eval.run"
+VERSION = 1
+WORLDS = "worlds"
+FILMS = "films"
+SHORTCUTS = "shortcuts.json"
+PLANS = ("auto", "ground", "answer", "moment")
+ENGINES = ("here", "ray")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as everywhere in this program."""
+        _complain(f"{message} (see --help)")
+        sys.exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    args = parser().parse_args(argv)
+    args.argv = tuple(sys.argv[1:] if argv is None else argv)
+    from agent.errors import one_line
+
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print("mindreel: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the table has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except MindreelError as error:
+        _complain(str(error))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the outermost boundary: a person gets a line, not a stack trace
+        _complain(f"a failure inside: {one_line(error)}")
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    about, _, rest = (__doc__ or "").partition("\n\n")
+    top = _Parser(
+        prog=PROG,
+        description=about,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("benchmark", choices=SUITES, metavar="BENCHMARK", help=", ".join(SUITES))
+    top.add_argument(
+        "--data", type=Path, metavar="DIR", help="its annotation files and videos (worlds: films are made in OUT/films)"
+    )
+    top.add_argument("--videos", type=Path, metavar="DIR", help="its videos, where they lie elsewhere")
+    top.add_argument("--split", help="default: the one that the field reports; worlds: test")
+    top.add_argument("--out", type=Path, required=True, metavar="DIR", help="predictions, traces, metrics, report")
+    top.add_argument("--limit", type=_whole(1), metavar="N", help="ask only the first N questions")
+    worlds = top.add_argument_group("films of our world, made where --data is not given")
+    worlds.add_argument("--sets", type=_whole(1), default=20, metavar="N", help="matched sets (default 20)")
+    worlds.add_argument("--seed", type=_whole(0), default=0, metavar="S", help="first set of the split (default 0)")
+    model = top.add_argument_group("model")
+    model.add_argument("--model", help="base model; default: the one that the adapters name, or the default model")
+    model.add_argument("--adapters", help="folder or hub id of role adapters; default: none, or the default model's")
+    model.add_argument("--own-prompts", action="store_true", help="ask adapters without wording in Mindreel's")
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    model.add_argument("--attn", default="auto", help="auto, flash_attention_2, sdpa or eager")
+    how = top.add_argument_group("how it is asked")
+    how.add_argument("--plan", choices=PLANS, help="default: the benchmark's protocol; auto: the planner decides")
+    how.add_argument("--frames", type=_whole(4), metavar="N", help="most frames that the answerer sees")
+    how.add_argument("--timeout", type=float, metavar="S", help="seconds that a step may take")
+    how.add_argument("--minds", action="store_true", help="Theory-of-Mind scoring; asks up to five times as much")
+    spread = top.add_argument_group("over processes and hosts")
+    spread.add_argument(
+        "--workers",
+        type=_whole(1),
+        metavar="N",
+        help="processes, each with a model (default: one for each GPU, else 1)",
+    )
+    spread.add_argument("--engine", choices=ENGINES, default="here", help="ray: the hosts of a Ray cluster")
+    spread.add_argument("--address", help="of the Ray cluster; default: RAY_ADDRESS, or one of this machine alone")
+    spread.add_argument("--gpus-per-worker", type=float, metavar="G", help="ray: GPUs of one model (default 1)")
+    spread.add_argument("--retry-failed", action="store_true", help="ask again what ended in an error")
+    return top
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reads, asks, scores and reports.
+
+    Raises:
+        MindreelError: The benchmark, the model or the folder cannot be used.
+    """
+    from eval.engines import in_accelerate, is_main, launched
+
+    if launched() and not is_main():  # the main process reads the benchmark and says what is asked
+        for _ in in_accelerate(_job(args, SUITES[args.benchmark]), []):
+            pass
+        return 0
+    from eval.run_folder import only_one
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    with only_one(args.out):
+        asked = _prepare(args)
+        _ask(args, asked)
+        _score(args, asked)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run is about."""
+
+    items: list[Item]
+    report: DataReport
+    job: Job
+
+
+def _prepare(args: argparse.Namespace) -> _Asked:
+    """Reads the benchmark and notes in the folder what is asked of whom.
+
+    Raises:
+        DataError: The benchmark cannot be read, or the folder holds another run.
+    """
+    from eval.item import write_items
+    from eval.read_benchmark import read_suite
+    from eval.run_folder import DATA, ITEMS, claim
+    from roles.examples import write_text
+
+    suite = SUITES[args.benchmark]
+    job = _job(args, suite)
+    data, split = _data(args)
+    items, report = read_suite(args.benchmark, data, split, args.videos)
+    report.require_videos()
+    items = items[: args.limit]
+    claim(args.out, _identity(args, job, report))
+    write_text(args.out / DATA, json.dumps(report.to_json(), indent=1, ensure_ascii=False).split("\n"))
+    write_items(args.out / ITEMS, items)
+    _tell_report(report)
+    return _Asked(items, report, job)
+
+
+def _data(args: argparse.Namespace) -> tuple[Path, str | None]:
+    """The benchmark's folder and split; films of our world are made.
+
+    Raises:
+        InputError: No folder is named.
+        MindreelError: The films cannot be made.
+    """
+    if args.data is not None:
+        return args.data, args.split
+    if args.benchmark != WORLDS:
+        raise InputError(f"{args.benchmark}: name the folder of its files with --data")
+    from eval.worlds.__main__ import main as worlds
+
+    films, split = args.out / FILMS, args.split or "test"
+    if args.videos is not None:
+        raise InputError("--videos: needs --data, the folder of examples.jsonl")
+    with contextlib.redirect_stdout(sys.stderr):
+        code = worlds(
+            ["make", "--seed", str(args.seed), "--n", str(args.sets), "--split", split, "--out", str(films)]
+        )  # fmt: skip
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise DataError(f"{films}: the films could not be made (see above)")
+    return films, None
+
+
+def _job(args: argparse.Namespace, suite: Suite) -> Job:
+    from agent import Settings
+    from agent.build import default_model
+    from eval.asking import Job
+
+    model, adapters = args.model, args.adapters
+    if model is None and adapters is None:
+        model, adapters = default_model()
+    plan = args.plan or suite.plan
+    settings = {"step_timeout_s": args.timeout, "min_clip_s": suite.min_clip_s}
+    if suite.unit_s is not None:
+        settings["unit_s"] = suite.unit_s
+    return Job(
+        folder=args.out,
+        model=model,
+        adapters=adapters,
+        device=args.device,
+        dtype=args.dtype,
+        attn=args.attn,
+        own_prompts=args.own_prompts,
+        settings=Settings(**settings),
+        plan=plan,
+        frames={**suite.frames, **({} if args.frames is None else {"answerer": args.frames})},
+        minds=args.minds,
+        swap=args.minds and suite.has_evidence,
+        argv=("-m", "eval.run", *args.argv),
+    )
+
+
+def _identity(args: argparse.Namespace, job: Job, report: DataReport) -> dict[str, Any]:
+    """What the records of a folder depend on: another run needs another folder."""
+    from agent.versions import package_versions
+    from eval.run_folder import checkpoint_digest
+
+    settings = {
+        name: value
+        for name in ("unit_s", "min_clip_s", "step_timeout_s")
+        if (value := getattr(job.settings, name)) is not None
+    }
+    return {
+        "version": VERSION,
+        "benchmark": args.benchmark,
+        "split": report.split,
+        "data": {one.name: one.sha256 for one in report.files},
+        "model": {name: _source(getattr(job, name)) for name in ("model", "adapters")},
+        "digest": {name: checkpoint_digest(getattr(job, name)) for name in ("model", "adapters")},
+        "device": job.device,
+        "dtype": job.dtype,
+        "attention": job.attn,
+        "own prompts": job.own_prompts,
+        "plan": job.plan,
+        "frames": dict(job.frames),
+        "settings": settings,
+        "minds": job.minds,
+        "packages": package_versions(),
+    }
+
+
+def _source(name: str | None) -> str | None:
+    """How a person knows a checkpoint; the folder that it lies in is no part of it."""
+    return None if name is None else Path(name).name if Path(name).is_dir() else name
+
+
+def _ask(args: argparse.Namespace, asked: _Asked) -> None:
+    """Asks what has no record yet.
+
+    Raises:
+        MindreelError: The model cannot be loaded, the records cannot be kept, or an engine failed.
+    """
+    from eval.engines import launched
+    from eval.item import groups_of
+    from eval.run_folder import PREDICTIONS, read_records, without, write_predictions
+    from eval.worlds.workers import progress
+
+    records = read_records(args.out)
+    todo = without(records, asked.items, args.retry_failed)
+    if len(todo) < len(asked.items):
+        _say(f"{len(asked.items) - len(todo):,} of {len(asked.items):,} questions have their record already")
+    if todo or launched():
+        (args.out / PREDICTIONS).unlink(missing_ok=True)  # no old figures beside new records
+        engine = _engine(args, asked.job, groups_of(todo))
+        with progress("questions", max(1, len(todo))) as advance, contextlib.closing(engine):
+            for _ in engine:
+                advance(1)
+        records = read_records(args.out)
+    left = without(records, asked.items, False)
+    if left:
+        raise MindreelError(f"{len(left):,} questions have no record, first {left[0].key}; run the same command again")
+    write_predictions(args.out, asked.items, records)
+
+
+def _engine(args: argparse.Namespace, job: Job, groups: Sequence[Group]) -> Generator[Record, None, None]:
+    """What asks: on a CPU this process, which takes all cores, unless there shall be several; on GPUs one for each."""
+    from eval.engines import in_accelerate, in_pool, in_process, launched
+    from eval.pool_engine import gpus
+
+    if launched():
+        if args.workers is not None or args.engine != "here":
+            raise InputError("--workers and --engine: accelerate launch has started the processes already; leave them")
+        return in_accelerate(job, groups)
+    if args.engine == "ray":
+        from eval.ray_engine import in_ray
+
+        return in_ray(job, groups, args.address, args.workers, args.gpus_per_worker)
+    workers = args.workers or max(1, gpus(job.device))
+    return in_process(job, groups) if workers == 1 and not gpus(job.device) else in_pool(job, groups, workers)
+
+
+def _score(args: argparse.Namespace, asked: _Asked) -> None:
+    from eval.page import write_markdown, write_page
+    from eval.run_folder import METRICS, read_predictions
+    from eval.run_scores import score_run
+    from eval.worlds.workers import cores
+    from roles.examples import write_text
+
+    suite = SUITES[args.benchmark]
+    records = read_predictions(args.out)
+    if args.minds:
+        _say("what shortcuts earn on the same questions")
+    found = score_run(
+        args.benchmark,
+        asked.report.split,
+        asked.items,
+        records,
+        suite.headline,
+        suite.rows,
+        args.minds,
+        cache=args.out / SHORTCUTS,
+        workers=min(args.workers or 1, cores()),
+    )
+    write_text(args.out / METRICS, json.dumps(found, indent=1, ensure_ascii=False).split("\n"))
+    pages = [write_markdown(args.out), write_page(args.out)]
+    _show(args.benchmark, found)
+    _say(f"{', '.join(map(str, pages))}")
+
+
+def _show(benchmark: str, found: Mapping[str, Any]) -> None:
+    """The figures that count, and what went wrong, on stdout."""
+    from agent.show import clean
+
+    counts = {name: number for name, number in found["counts"].items() if isinstance(number, int) and number}
+    counts |= {f"fell back: {role}": number for role, number in found["counts"].get("fell_back", {}).items()}
+    print(clean(f"{benchmark}, {found['items']:,} questions on {found['videos']:,} videos"))
+    rows = [("", "%", "95 % interval", "questions")]
+    for name in found["headline"]:
+        one = found["figures"][name]
+        bounds = f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"
+        rows.append((name, f"{100 * one['mean']:.1f}", bounds, f"{one['asked']:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for first, *rest in rows:
+        print(
+            "  ".join(
+                [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+            )
+        )
+    print(clean(", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())), flush=True)
+
+
+def _tell_report(report: DataReport) -> None:
+    from agent.show import clean
+
+    for name, number, place in report.rows():
+        print(clean(f"mindreel: {name}: {number}{f' ({place})' if place else ''}"), file=sys.stderr)
+    sys.stderr.flush()
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, {least} or more")
+        return int(text)
+
+    return parse
+
+
+def _say(message: str) -> None:
+    print(f"mindreel: {message}", file=sys.stderr, flush=True)
+
+
+def _complain(message: str) -> None:
+    from agent.show import clean
+
+    with contextlib.suppress(OSError):
+        print(f"mindreel: error: {clean(message)}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
