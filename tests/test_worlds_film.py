@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from adapters.pixels import to_rgb
 from eval.worlds.drawlist import DrawList, Painter
 from eval.worlds.film import exact_fps, frame_times, write_film
 from eval.worlds.raster import draw
@@ -33,7 +34,7 @@ def _plain(colours: list[tuple[int, int, int]], width: int = 64, height: int = 4
 
 def _decoded(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack([to_rgb(frame) for frame in container.decode(video=0)])
 
 
 @pytest.mark.parametrize("fps", [12, 12.5, 29.97, Fraction(30000, 1001), 8])
