@@ -23,7 +23,7 @@ from roles.errors import DataError, MindreelError
 
 if TYPE_CHECKING:
     from eval.item import Item
-    from eval.page_run import Judged
+    from eval.page.run import Judged
 
 PROG = "python -m eval.dumps"
 SHAPES = ("videomind", "qvhighlights")
@@ -84,7 +84,7 @@ def write_dump(folder: Path, shape: str, out: Path) -> str:
     Raises:
         DataError: The folder holds no finished run, a question does not fit the shape, or the file cannot be written.
     """
-    from eval.page_run import read_run
+    from eval.page.run import read_run
     from roles.examples import write_text
 
     judged = read_run(folder).judged

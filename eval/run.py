@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from eval.suites import SUITES, Suite
+from eval.suites.table import SUITES, Suite
 from roles.errors import DataError, InputError, MindreelError
 
 if TYPE_CHECKING:
     from eval.asking import Job
-    from eval.data_report import DataReport
     from eval.item import Group, Item, Record
+    from eval.suites.report import DataReport
 
 PROG = "python -m eval.run"
 VERSION = 1
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MindreelError: The benchmark, the model or the folder cannot be used.
     """
-    from eval.engines import in_accelerate, is_main, launched
+    from eval.engines.local import in_accelerate, is_main, launched
 
     if launched() and not is_main():  # the main process reads the benchmark and says what is asked
         for _ in in_accelerate(_job(args, SUITES[args.benchmark]), []):
@@ -155,8 +155,8 @@ def _prepare(args: argparse.Namespace) -> _Asked:
         DataError: The benchmark cannot be read, or the folder holds another run.
     """
     from eval.item import write_items
-    from eval.read_benchmark import read_suite
     from eval.run_folder import DATA, ITEMS, claim
+    from eval.suites.read import read_suite
     from roles.examples import write_text
 
     suite = SUITES[args.benchmark]
@@ -268,7 +268,7 @@ def _ask(args: argparse.Namespace, asked: _Asked) -> None:
     Raises:
         MindreelError: The model cannot be loaded, the records cannot be kept, or an engine failed.
     """
-    from eval.engines import launched
+    from eval.engines.local import launched
     from eval.item import groups_of
     from eval.run_folder import PREDICTIONS, read_records, without, write_predictions
     from eval.worlds.workers import progress
@@ -292,15 +292,15 @@ def _ask(args: argparse.Namespace, asked: _Asked) -> None:
 
 def _engine(args: argparse.Namespace, job: Job, groups: Sequence[Group]) -> Generator[Record, None, None]:
     """What asks: on a CPU this process, which takes all cores, unless there shall be several; on GPUs one for each."""
-    from eval.engines import in_accelerate, in_pool, in_process, launched
-    from eval.pool_engine import gpus
+    from eval.engines.local import in_accelerate, in_pool, in_process, launched
+    from eval.engines.pool import gpus
 
     if launched():
         if args.workers is not None or args.engine != "here":
             raise InputError("--workers and --engine: accelerate launch has started the processes already; leave them")
         return in_accelerate(job, groups)
     if args.engine == "ray":
-        from eval.ray_engine import in_ray
+        from eval.engines.ray_actors import in_ray
 
         return in_ray(job, groups, args.address, args.workers, args.gpus_per_worker)
     workers = args.workers or max(1, gpus(job.device))
@@ -308,7 +308,7 @@ def _engine(args: argparse.Namespace, job: Job, groups: Sequence[Group]) -> Gene
 
 
 def _score(args: argparse.Namespace, asked: _Asked) -> None:
-    from eval.page import write_markdown, write_page
+    from eval.page.page import write_markdown, write_page
     from eval.run_folder import METRICS, read_predictions
     from eval.run_scores import score_run
     from eval.worlds.workers import cores

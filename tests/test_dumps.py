@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from eval.choices import read_choice
 from eval.dumps import NO_WINDOW, main, queries, videomind_sample, write_dump
 from eval.item import Item
-from eval.page_run import judge, read_run
+from eval.page.run import judge, read_run
 from eval.run_scores import score_run
 from eval.score import qvhighlights_scores, videomind_scores
 from eval.score_files import read_dumps

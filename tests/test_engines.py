@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from eval import engines, pool_engine
 from eval.asking import Job, LostDeviceError
-from eval.engines import in_pool, in_process
+from eval.engines import local as engines
+from eval.engines import pool as pool_engine
+from eval.engines.local import in_pool, in_process
 from eval.item import Group, Record
 from roles.errors import CheckpointError, DataError, MindreelError
 from tests import fake_workers
@@ -206,7 +207,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from eval.asking import Job
-from eval.engines import in_accelerate, in_pool, is_main
+from eval.engines.local import in_accelerate, in_pool, is_main
 from tests.fake_workers import FakeWorker, SlowWorker, StuckWorker, accelerate_groups, script_groups
 
 if __name__ == "__main__":

@@ -304,8 +304,8 @@ def test_workers_say_what_one_process_says(tmp_path: Path) -> None:
 def test_accelerate_spreads_a_run_over_processes(tmp_path: Path) -> None:
     data, out = examples(tmp_path, 2), tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-         "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port()),
+        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port()),
          "-m", "eval.run", *command(data, out)],
         cwd=ORACLE.parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from agent.show import clean
 from eval.item import Item
-from eval.page import page, write_markdown, write_page
-from eval.page_items import NAMED, WORST, worst
-from eval.page_plots import histogram, interval_bar, recall_curve, reliability, timeline, whisker_bars
-from eval.page_run import judge, read_run
+from eval.page.items import NAMED, WORST, worst
+from eval.page.page import page, write_markdown, write_page
+from eval.page.plots import histogram, interval_bar, recall_curve, reliability, timeline, whisker_bars
+from eval.page.run import judge, read_run
 from roles.errors import DataError
 from roles.types import Span
 from tests.finished_run import OPTIONS, full_run, items, record, records, with_traces, write_run

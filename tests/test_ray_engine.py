@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from eval import ray_engine
 from eval.asking import Job
-from eval.ray_engine import in_ray
+from eval.engines import ray_actors as ray_engine
+from eval.engines.ray_actors import in_ray
 from roles.errors import CheckpointError, DataError, InputError, MindreelError
 from tests import fake_workers
 from tests.fake_workers import FakeWorker, groups, keys, noted, on_disk
@@ -150,7 +150,7 @@ import sys
 from pathlib import Path
 import psutil
 from eval.asking import Job
-from eval.ray_engine import in_ray
+from eval.engines.ray_actors import in_ray
 from tests.fake_workers import FakeWorker, groups, keys
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.engines.shares import NewRecords, Sheet, give_up
 from eval.item import Record
-from eval.shares import NewRecords, Sheet, give_up
 from tests.fake_workers import groups, keys
 
 

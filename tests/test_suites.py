@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from eval.benchmarks.choice_questions import NOTED
 from eval.benchmarks.formats import FORMATS
 from eval.benchmarks.mending import mended_spans
-from eval.data_report import DataReport
 from eval.item import Item, read_items, write_items
 from eval.metrics import question_values
-from eval.read_benchmark import read_suite
-from eval.suites import SUITES
+from eval.suites.read import read_suite
+from eval.suites.report import DataReport
+from eval.suites.table import SUITES
 from roles.errors import DataError
 from roles.types import Span
 from tests.suite_folders import NEXTGQA_HEAD, NEXTGQA_SPANS, make_nextgqa, touch, write_json, write_lines
@@ -546,7 +546,9 @@ def test_the_table_of_suites_is_cheap_to_import() -> None:
     import subprocess
     import sys
 
-    code = "import sys, eval.suites, eval.read_benchmark; sys.exit(bool({'torch', 'numpy', 'rich'} & set(sys.modules)))"
+    code = (
+        "import sys, eval.suites.table, eval.suites.read; sys.exit(bool({'torch', 'numpy', 'rich'} & set(sys.modules)))"
+    )
     root = Path(importlib.import_module("eval").__file__ or "").parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 

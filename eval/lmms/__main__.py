@@ -70,8 +70,8 @@ def write(benchmark: str, data: Path, out: Path, split: str | None, videos: Path
         DataError: The files are not there or cannot be read, or `out` cannot be written.
     """
     from eval.lmms.docs import Manner, write_task
-    from eval.read_benchmark import read_suite
-    from eval.suites import SUITES
+    from eval.suites.read import read_suite
+    from eval.suites.table import SUITES
     from roles.examples import write_text
 
     items, report = read_suite(benchmark, data, split, videos)

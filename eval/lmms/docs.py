@@ -26,12 +26,12 @@ VERSION = 1
 
 
 TASKS = {"nextgqa": "nextgqa", "rextime": "rextime", "qvhighlights": "qvhighlights", "worlds": "mindreel_world"}
-"""Names of our tasks, and of their files, by the benchmark's name in `eval.suites`."""
+"""Names of our tasks, and of their files, by the benchmark's name in `eval.suites.table`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a benchmark asks our agent, as in `eval.suites.Suite`; other models do not see it.
+    """How a benchmark asks our agent, as in `eval.suites.table.Suite`; other models do not see it.
 
     Attributes:
         plan: "auto", "ground", "answer", or "moment": find a moment and do not answer.

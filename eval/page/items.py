@@ -13,9 +13,9 @@ from agent.encode import moments_from
 from agent.show import span_codes
 from agent.trace import Step, Trace
 from eval.metrics import RIGHT_FROM
-from eval.page_plots import timeline
-from eval.page_run import Judged, Traces, trace_place
-from eval.page_tables import cut
+from eval.page.plots import timeline
+from eval.page.run import Judged, Traces, trace_place
+from eval.page.tables import cut
 from eval.run_scores import spans_of
 
 WORST = 40

@@ -19,9 +19,9 @@ from typing import Any
 
 from agent.errors import one_line
 from eval.asking import Job, Worker
+from eval.engines.ray_cluster import connected, imported_ray
+from eval.engines.shares import ENDS_A_RUN, Asks, Cost, MakeWorker, Share, Sheet, questions
 from eval.item import Group, Record
-from eval.ray_cluster import connected, imported_ray
-from eval.shares import ENDS_A_RUN, Asks, Cost, MakeWorker, Share, Sheet, questions
 from roles.errors import InputError, MindreelError
 
 RAY_LOSSES = 3

@@ -17,9 +17,9 @@ from eval.benchmarks.choice_questions import NOTED, find, notes
 from eval.benchmarks.mending import length_of, mended_spans, unusable
 from eval.benchmarks.records import Converted, Record, Skipped
 from eval.benchmarks.videos import VideoFolder, likeliest
-from eval.data_report import DataReport
 from eval.item import Item
-from eval.suites import Suite
+from eval.suites.report import DataReport
+from eval.suites.table import Suite
 from roles.schema import is_blank
 from roles.types import Span
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.suites import FOLDERS, SUBTITLES, VIDEOS, Files, Suite
+from eval.suites.table import FOLDERS, SUBTITLES, VIDEOS, Files, Suite
 from roles.errors import DataError
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from agent.errors import one_line
 from eval.asking import Job, Worker
+from eval.engines.shares import ENDS_A_RUN, Cost, MakeWorker, Share, Sheet, questions
 from eval.item import Group, Record
-from eval.shares import ENDS_A_RUN, Cost, MakeWorker, Share, Sheet, questions
 from eval.worlds.workers import begin_worker, children_on_one_core, cores, interrupts_ignored
 from roles.errors import MindreelError
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.page_items import bdi, failures, fit, listed, worst
-from eval.page_plots import histogram, interval_bar, recall_curve, reliability, whisker_bars
-from eval.page_run import Judged, Run, Traces, read_run
-from eval.page_sections import headline, sections, title_of
-from eval.page_style import CSS, SCRIPT, policy
-from eval.page_tables import Cell, Section, Table, is_figure, markdown
+from eval.page.items import bdi, failures, fit, listed, worst
+from eval.page.plots import histogram, interval_bar, recall_curve, reliability, whisker_bars
+from eval.page.run import Judged, Run, Traces, read_run
+from eval.page.sections import headline, sections, title_of
+from eval.page.style import CSS, SCRIPT, policy
+from eval.page.tables import Cell, Section, Table, is_figure, markdown
 from roles.examples import write_text
 
 PAGE, MARKDOWN = "report.html", "report.md"

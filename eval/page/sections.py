@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.show import clean
-from eval.page_run import Json, Run
-from eval.page_tables import MAX_ROWS, Cell, Section, Table, count, figure, figures_table, is_figure, word
+from eval.page.run import Json, Run
+from eval.page.tables import MAX_ROWS, Cell, Section, Table, count, figure, figures_table, is_figure, word
 from eval.shortcut_scores import SPAN_ROWS
 
 COLUMNS = 6

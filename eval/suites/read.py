@@ -17,11 +17,11 @@ from eval.benchmarks.choice_questions import unique
 from eval.benchmarks.files import load_durations
 from eval.benchmarks.formats import FORMATS
 from eval.benchmarks.records import Converted, Record
-from eval.data_report import DataReport, read_files
 from eval.item import Item
-from eval.suite_files import Found, find_files, length_tables, subtitle_folders, video_folders
-from eval.suite_items import FILM, ItemReader
-from eval.suites import SUITES, Suite
+from eval.suites.files import Found, find_files, length_tables, subtitle_folders, video_folders
+from eval.suites.items import FILM, ItemReader
+from eval.suites.report import DataReport, read_files
+from eval.suites.table import SUITES, Suite
 from roles.errors import DataError
 from roles.examples import read_numbered
 
@@ -32,7 +32,7 @@ def read_suite(
     """Reads a benchmark.
 
     Args:
-        name: One of `eval.suites.SUITES`.
+        name: One of `eval.suites.table.SUITES`.
         data: The folder of its files, or one file.
         split: Which split; None takes the one that the field reports, or the next that is there.
         videos: The folder of its videos; None looks where its publishers put them, beneath `data`.

@@ -1,6 +1,6 @@
 """Groups of questions go in, shares for workers come out, until each question has exactly one record.
 
-Engines (`eval.engines`, `eval.ray_engine`) tell a `Sheet` what they hear from their workers. A worker that is lost
+Engines (`eval.engines.local`, `.ray_actors`) tell a `Sheet` what they hear from their workers. A worker that is lost
 takes no question with it: what it had written is taken from disk, the rest of its share goes to another worker, and a
 share that loses one worker after the other is given up, so that one broken file cannot end a run.
 """

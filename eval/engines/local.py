@@ -1,8 +1,8 @@
 """A job and groups of questions go in, records come out as they are made: one process, several, or `accelerate launch`.
 
 Each engine gives every question's record once, in any order. A record is on disk before it is given, so that whoever
-stops listening loses nothing; close an engine (`contextlib.closing`) to end its workers. `eval.ray_engine` is the
-engine for several hosts.
+stops listening loses nothing; close an engine (`contextlib.closing`) to end its workers. `eval.engines.ray_actors` is
+the engine for several hosts.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 from agent.errors import one_line
 from eval.asking import Job, LostDeviceError, Worker
+from eval.engines.pool import gpus, in_pool
+from eval.engines.shares import ENDS_A_RUN, Cost, MakeWorker, NewRecords, give_up, questions
 from eval.item import Group, Record
-from eval.pool_engine import gpus, in_pool
-from eval.shares import ENDS_A_RUN, Cost, MakeWorker, NewRecords, give_up, questions
 from roles.errors import MindreelError
 
 __all__ = ["give_up", "in_accelerate", "in_pool", "in_process", "is_main", "launched"]
