@@ -1,6 +1,7 @@
 # Everything runs in .venv, which `make setup` builds from pyproject.toml with nothing but Python 3.11+.
 PYTHON ?= python3
 BIN := .venv/bin
+LMMS := .venv-lmms/bin
 # One process for each core, up to four.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
 
@@ -16,12 +17,21 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
+# lmms-eval wants an older av than the rest is tested with, so it gets an environment of its own on top of .venv.
+.venv-lmms/.ready: .venv/.ready
+	@test -x $(LMMS)/python || $(PYTHON) -m venv .venv-lmms
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(LMMS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
+	$(LMMS)/python -m pip install --quiet --editable '.[lmms-eval]'
+	@touch $@
+
 demo: setup
 	$(BIN)/python -m agent.run --video examples/20000049-false_belief.mp4 \
 		--question "Where will Yan, the one in purple, look for the star first?" \
 		--options "the blue chest" "the purple suitcase"
 
-test: setup
+test: setup .venv-lmms/.ready
+	$(LMMS)/python -m pytest tests/test_lmms.py
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 check: setup
@@ -35,4 +45,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lmms build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
