@@ -102,7 +102,7 @@ def test_the_commands_run_in_order(place: Path) -> None:
         if "--json" in words:
             assert done.stdout.count("\n") == words.count("--question")
         ran += 1
-    assert ran >= 24
+    assert ran >= 27
     figures = json.loads((place / "runs" / "worlds" / "metrics.json").read_text())
     assert figures["figures"]["Acc"]["mean"] > 0.8
     assert figures["minds"]["swap"]["true"]["right"]["asked"] > 10
