@@ -9,19 +9,19 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent import Agent, Result, Settings, TraceWriter
 from agent.checks import part_of, read_subtitle_file
-from agent.encode import moments_from
 from agent.errors import one_line
-from eval.choices import read_choice
 from eval.evidence_swap import KINDS, TIGHT_S, swap_clips
 from eval.item import Group, Item, Record
 from eval.run_folder import TRACES, Shard
-from roles import answerer, planner
+from eval.run_record import chosen, failed, said
+from roles import planner
 from roles.errors import MindreelError, TraceError
 from roles.subtitles import Line
 from roles.types import Moment, Plan, Span, Video
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from eval.steady_model import SteadyModel
 
 MISSING = "the video is missing"
+_ALL_FPS = 1000.0
+"""So many frames a second that only their greatest number counts."""
 _LOST = ("AcceleratorError", "CudaError")
 """Errors after which a GPU does nothing more for its process: another question would only fail, too."""
 
@@ -50,6 +52,7 @@ class Job:
         settings: How the agent asks.
         plan: "auto", "ground", "answer", or "moment": find a moment and do not answer.
         frames: Most frames by role, where they differ from the checkpoint's.
+        midpoints: Whether the answerer's frames stand in the middle of as many equal parts of what is asked about.
         minds: Whether questions are asked again without the video.
         swap: Whether questions with true moments are asked again with exchanged evidence.
         argv: The command that was given, for the traces.
@@ -65,6 +68,7 @@ class Job:
     settings: Settings = field(default_factory=Settings)
     plan: str = "auto"
     frames: Mapping[str, int] = field(default_factory=dict)
+    midpoints: bool = False
     minds: bool = False
     swap: bool = False
     argv: tuple[str, ...] = ()
@@ -108,17 +112,19 @@ class Worker:
         if not items:
             return
         from adapters.frames import fingerprint, open_video
+        from eval.grey_video import grey_video
 
-        try:
-            mark = fingerprint(items[0].video)
-            file = open_video(items[0].video, frame_rate=items[0].frame_rate or 1.0)
-        except MindreelError as error:
-            for item in items:
-                yield self._kept(failed(item, one_line(error)))
-            return
-        with file, self._trace(items[0].video, mark) as trace:
+        with ExitStack() as opened:
+            try:
+                file = opened.enter_context(open_video(items[0].video, frame_rate=items[0].frame_rate or 1.0))
+                mark = fingerprint(items[0].video)  # a pipe would be waited for, and was refused above
+            except MindreelError as error:
+                for item in items:
+                    yield self._kept(failed(item, one_line(error)))
+                return
+            trace = opened.enter_context(self._trace(items[0].video, mark))
             video = self.model.watch(file)
-            blind = _grey(file) if self._job.minds else None
+            blind = grey_video(file) if self._job.minds else None
             if blind is not None:
                 self.model.watch(blind)
             try:
@@ -126,8 +132,7 @@ class Worker:
                 for item in items:
                     before = trace.questions
                     record = self._record(agent, item, video, blind)
-                    place = [f"{TRACES}/{trace.path.name}", trace.questions] if trace.questions > before else None
-                    yield self._kept(record | {"trace": place})
+                    yield self._kept(record | {"trace": self._place(trace, before, record["notes"])})
             finally:
                 self.model.forget(video)
                 if blind is not None:
@@ -141,6 +146,8 @@ class Worker:
     def _settings(self) -> Settings:
         settings, manner = self._job.settings, self.model.manner
         fewer = {role: replace(manner.budget(role), max_frames=most) for role, most in self._job.frames.items()}
+        if self._job.midpoints:
+            fewer = {role: replace(budget, fps=_ALL_FPS) for role, budget in fewer.items()}
         plan = "auto" if self._job.plan == "moment" else self._job.plan
         return replace(settings, plan=plan, budgets={**settings.budgets, **fewer})
 
@@ -149,6 +156,8 @@ class Worker:
         began = time.perf_counter()
         try:
             part, cut = part_of(video.duration_s, item.start_s, item.end_s)
+            if self._job.midpoints and (frames := self._job.frames.get("answerer")) is not None:
+                part = between_midpoints(part or Span(0.0, video.duration_s), frames)
             result = agent.ask(
                 video,
                 item.question,
@@ -216,84 +225,30 @@ class Worker:
                 path = path.with_name(f"{name}-{number}.jsonl")
         raise TraceError(f"{path}: too many traces of one video; name another --out")
 
+    @staticmethod
+    def _place(trace: TraceWriter, before: int, notes: list[str]) -> list[str | int] | None:
+        """Where a question's trace is; None, and a note, where there was no room for it."""
+        if trace.questions == before:
+            return None
+        if trace.problem is not None:
+            notes.append("its trace could not be kept")
+            return None
+        return [f"{TRACES}/{trace.path.name}", trace.questions]
+
     def _kept(self, record: Record) -> Record:
         self._shard.add(record)
         return record
 
 
-def said(item: Item, result: Result) -> Record:
-    """A record of what an agent said."""
-    roles = [step.call.role for step in result.steps if step.status in ("ok", "fallback")]
-    grounder = next((step for step in result.steps if step.call.role == "grounder"), None)
-    grounded = moments_from(grounder.output) if grounder is not None and grounder.output else ()
-    fell_back = [step.call.role for step in result.steps if step.status == "fallback"]
-    probs = result.answer.option_probs
-    found = result.moments
-    return {
-        "key": item.key,
-        "said": result.answer.text,
-        "choice": chosen(item, result),
-        "probs": None if probs is None else [round(prob, 5) for prob in probs],
-        "spans": _rows(found),
-        "grounded": _rows(grounded[: len(found)]),
-        "plan": [role for role in roles if role != "planner"],
-        "fell_back": fell_back,
-        "error": result.error,
-        "notes": list(result.notes),
-        "strange": None if result.film is None else result.film.strange,
-        "duration_s": round(result.video.duration_s, 3),
-        "swap": None,
-        "blind": None,
-    }
-
-
-def failed(item: Item, why: str) -> Record:
-    """The record of a question that could not be asked."""
-    return {
-        "key": item.key,
-        "said": None,
-        "choice": None,
-        "probs": None,
-        "spans": [],
-        "grounded": [],
-        "plan": [],
-        "fell_back": [],
-        "error": why,
-        "notes": [],
-        "strange": None,
-        "duration_s": None,
-        "swap": None,
-        "blind": None,
-        "trace": None,
-        "elapsed_s": 0.0,
-    }
-
-
-def chosen(item: Item, result: Result) -> int | None:
-    """Place of the option that an answer names; a free reply must name one, and one only."""
-    answer = result.answer
-    if not item.options:
-        return None
-    if answer.option_probs is not None and answer.choice is not None:
-        return answerer.LETTERS.index(answer.choice)
-    return read_choice(answer.text, item.options)
+def between_midpoints(part: Span, frames: int) -> Span:
+    """From the middle of the first of equal parts to that of the last: frames spread evenly lie in all middles."""
+    half_s = part.length_s / frames / 2
+    return Span(part.start_s + half_s, part.end_s - half_s)
 
 
 def _find_only(item: Item) -> Plan:
     """Looks for a moment with the question's own words and does not answer."""
     return planner.route_plan("moment", item.question, item.question, "forced")
-
-
-def _rows(moments: Sequence[Moment]) -> list[list[float | None]]:
-    return [
-        [
-            round(one.span.start_s, 4),
-            round(one.span.end_s, 4),
-            round(one.confidence, 5),
-            None if one.p_yes is None else round(one.p_yes, 5),
-        ]
-        for one in moments
-    ]
 
 
 def _subtitles(item: Item) -> list[Line]:
@@ -312,34 +267,3 @@ def _check_alive(result: Result) -> None:
 
 class LostDeviceError(Exception):
     """The device does nothing more for this process."""
-
-
-def _grey(file: VideoFile) -> VideoFile:
-    """A video as long and as large as another, in which there is nothing to see."""
-    from adapters.frames import VideoFile
-
-    return VideoFile(_Grey(replace(file.video, path=f"{file.video.path} (grey)")))
-
-
-class _Grey:
-    """Frames without anything in them; satisfies `adapters.frames.Source`."""
-
-    def __init__(self, video: Video) -> None:
-        self.video = video
-
-    def frame_at(self, tick: int) -> int:
-        return tick
-
-    def time_s(self, frame: int) -> float:
-        return frame / self.video.fps
-
-    def read(self, wanted: Sequence[int], emit: Any) -> int:
-        import numpy as np
-
-        grey = np.full((self.video.height_px, self.video.width_px, 3), 127, np.uint8)
-        for number in wanted:
-            emit(number, grey)
-        return 0
-
-    def notes(self) -> tuple[str, ...]:
-        return ()

@@ -109,7 +109,9 @@ def _print(found: Json, flips: int) -> None:
 def _cells(one: Json) -> tuple[str, ...]:
     moved = one["difference"]
     shares = (f"{100 * one['a']:.1f}", f"{100 * one['b']:.1f}")
-    points = (f"{100 * moved[name]:+.1f}" for name in ("mean", "low", "high"))
+    points = [f"{100 * moved[name]:+.1f}" for name in ("mean", "low", "high")]
+    if moved["sets"] == 1:  # has no interval
+        points[1:] = ["one", "set"]
     return (*shares, *points, f"{one['p']:.4f}", f"{moved['asked']:,}", f"{moved['sets']:,}")
 
 

@@ -29,11 +29,10 @@ def window_iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Overlap of two windows, 0 to 1, of which only (start, end) is read.
 
     The overlap is divided by the stretch from the first start to the last end, which is the union wherever there is
-    an overlap: one subtraction instead of three, so that 0.7 stays 0.7 where a limit of 0.7 is applied.
+    an overlap: one subtraction instead of three, so that 0.7 stays 0.7 where a limit of 0.7 is applied. The official
+    scorer does so for R1; for average precision see `_added_iou`.
     """
-    if a[0] >= a[1] or b[0] >= b[1]:
-        return 0.0
-    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / (max(a[1], b[1]) - min(a[0], b[0]))
+    return _shared_s(a, b) / (max(a[1], b[1]) - min(a[0], b[0])) if _shared_s(a, b) else 0.0
 
 
 def moment_values(predicted: Sequence[Window], truths: Sequence[TrueWindow]) -> dict[str, float]:
@@ -135,12 +134,26 @@ def highlight_values(scores: Sequence[float], ratings: Sequence[Sequence[int]]) 
     return values
 
 
+def _shared_s(a: Sequence[float], b: Sequence[float]) -> float:
+    """Seconds that two windows share; none where one of them ends where or before it starts."""
+    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) if a[0] < a[1] and b[0] < b[1] else 0.0
+
+
+def _added_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """The same overlap over both lengths less what is shared, as the official scorer has it for average precision.
+
+    It can differ from `window_iou` in the last bit, and by that at a limit.
+    """
+    shared_s = _shared_s(a, b)
+    return shared_s / ((a[1] - a[0]) + (b[1] - b[0]) - shared_s) if shared_s else 0.0
+
+
 def _detection_aps(predicted: Sequence[Window], truths: Sequence[TrueWindow]) -> list[float]:
     """Interpolated average precision at each of MAP_LIMITS; each true window can be found once."""
     ranked = sorted(predicted, key=lambda window: -window[2])
     # Each prediction tries the true windows in falling overlap, the later of equal ones first.
     tries = [
-        sorted(((window_iou(window, true), at) for at, true in enumerate(truths)), reverse=True) for window in ranked
+        sorted(((_added_iou(window, true), at) for at, true in enumerate(truths)), reverse=True) for window in ranked
     ]
     aps = []
     for limit in MAP_LIMITS:

@@ -151,8 +151,11 @@ def _swap(asked: Sequence[tuple[Item, Mapping[str, float] | None]]) -> Json | No
     }
     fall = rows["complement"]["below true"]
     mean, low, high = (100 * fall[name] for name in ("mean", "low", "high"))
-    verdict = "it does" if low > 0 else "it does not for sure, so that localising may be decoration"
-    rows[MUST_FALL] = f"{verdict}: {mean:.1f} points below the true moment [{low:.1f}, {high:.1f}]"
+    if fall["sets"] == 1:  # has no interval
+        rows[MUST_FALL] = f"one set cannot tell: {mean:.1f} points below the true moment"
+    else:
+        verdict = "it does" if low > 0 else "it does not for sure, so that localising may be decoration"
+        rows[MUST_FALL] = f"{verdict}: {mean:.1f} points below the true moment [{low:.1f}, {high:.1f}]"
     rows[LEFT_OUT] = len(asked) - len(swapped)
     return rows
 

@@ -16,11 +16,13 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from eval.run_options import SETS, check, parser
+from eval.run_telling import complain, say, show, tell_report
 from eval.suites.table import SUITES, Suite
 from roles.errors import DataError, InputError, MindreelError
 
@@ -29,92 +31,37 @@ if TYPE_CHECKING:
     from eval.item import Group, Item, Record
     from eval.suites.report import DataReport
 
-PROG = "python -m eval.run"
 VERSION = 1
-WORLDS = "worlds"
 FILMS = "films"
 SHORTCUTS = "shortcuts.json"
-PLANS = ("auto", "ground", "answer", "moment")
-ENGINES = ("here", "ray")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this program."""
-        _complain(f"{message} (see --help)")
-        sys.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed, and a library may write to it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    args = parser().parse_args(argv)
+    args = parser(__doc__ or "").parse_args(argv)
     args.argv = tuple(sys.argv[1:] if argv is None else argv)
     from agent.errors import one_line
 
     try:
         return run(args)
     except KeyboardInterrupt:
-        print("mindreel: stopped; the same command goes on from here", file=sys.stderr)
+        say("stopped; the same command goes on from here")
         return 130
     except BrokenPipeError:  # whoever read the table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except MindreelError as error:
-        _complain(str(error))
+        complain(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a person gets a line, not a stack trace
-        _complain(f"a failure inside: {one_line(error)}")
+        complain(f"a failure inside: {one_line(error)}")
         return 1
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    about, _, rest = (__doc__ or "").partition("\n\n")
-    top = _Parser(
-        prog=PROG,
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    top.add_argument("benchmark", choices=SUITES, metavar="BENCHMARK", help=", ".join(SUITES))
-    top.add_argument(
-        "--data", type=Path, metavar="DIR", help="its annotation files and videos (worlds: films are made in OUT/films)"
-    )
-    top.add_argument("--videos", type=Path, metavar="DIR", help="its videos, where they lie elsewhere")
-    top.add_argument("--split", help="default: the one that the field reports; worlds: test")
-    top.add_argument("--out", type=Path, required=True, metavar="DIR", help="predictions, traces, metrics, report")
-    top.add_argument("--limit", type=_whole(1), metavar="N", help="ask only the first N questions")
-    worlds = top.add_argument_group("films of our world, made where --data is not given")
-    worlds.add_argument("--sets", type=_whole(1), default=20, metavar="N", help="matched sets (default 20)")
-    worlds.add_argument("--seed", type=_whole(0), default=0, metavar="S", help="first set of the split (default 0)")
-    model = top.add_argument_group("model")
-    model.add_argument("--model", help="base model; default: the one that the adapters name, or the default model")
-    model.add_argument("--adapters", help="folder or hub id of role adapters; default: none, or the default model's")
-    model.add_argument("--own-prompts", action="store_true", help="ask adapters without wording in Mindreel's")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
-    model.add_argument("--attn", default="auto", help="auto, flash_attention_2, sdpa or eager")
-    how = top.add_argument_group("how it is asked")
-    how.add_argument("--plan", choices=PLANS, help="default: the benchmark's protocol; auto: the planner decides")
-    how.add_argument("--frames", type=_whole(4), metavar="N", help="most frames that the answerer sees")
-    how.add_argument("--timeout", type=float, metavar="S", help="seconds that a step may take")
-    how.add_argument("--minds", action="store_true", help="Theory-of-Mind scoring; asks up to five times as much")
-    spread = top.add_argument_group("over processes and hosts")
-    spread.add_argument(
-        "--workers",
-        type=_whole(1),
-        metavar="N",
-        help="processes, each with a model (default: one for each GPU, else 1)",
-    )
-    spread.add_argument("--engine", choices=ENGINES, default="here", help="ray: the hosts of a Ray cluster")
-    spread.add_argument("--address", help="of the Ray cluster; default: RAY_ADDRESS, or one of this machine alone")
-    spread.add_argument("--gpus-per-worker", type=float, metavar="G", help="ray: GPUs of one model (default 1)")
-    spread.add_argument("--retry-failed", action="store_true", help="ask again what ended in an error")
-    return top
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MindreelError: The benchmark, the model or the folder cannot be used.
     """
+    check(args)
     from eval.engines.local import in_accelerate, is_main, launched
 
     if launched() and not is_main():  # the main process reads the benchmark and says what is asked
@@ -131,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from eval.run_folder import only_one
 
-    args.out.mkdir(parents=True, exist_ok=True)
     with only_one(args.out):
         asked = _prepare(args)
         _ask(args, asked)
@@ -168,7 +115,7 @@ def _prepare(args: argparse.Namespace) -> _Asked:
     claim(args.out, _identity(args, job, report))
     write_text(args.out / DATA, json.dumps(report.to_json(), indent=1, ensure_ascii=False).split("\n"))
     write_items(args.out / ITEMS, items)
-    _tell_report(report)
+    tell_report(report)
     return _Asked(items, report, job)
 
 
@@ -176,22 +123,21 @@ def _data(args: argparse.Namespace) -> tuple[Path, str | None]:
     """The benchmark's folder and split; films of our world are made.
 
     Raises:
-        InputError: No folder is named.
-        MindreelError: The films cannot be made.
+        MindreelError: The films cannot be made, or the folder holds a run of others.
     """
+    from eval.run_folder import RUN, sets_made
+
     if args.data is not None:
         return args.data, args.split
-    if args.benchmark != WORLDS:
-        raise InputError(f"{args.benchmark}: name the folder of its files with --data")
     from eval.worlds.__main__ import main as worlds
 
-    films, split = args.out / FILMS, args.split or "test"
-    if args.videos is not None:
-        raise InputError("--videos: needs --data, the folder of examples.jsonl")
+    films, sets = args.out / FILMS, SETS if args.sets is None else args.sets
+    made = sets_made(films)
+    if (args.out / RUN).exists() and made != sets:  # more sets would be made, and fit none of the records
+        raise DataError(f"{args.out}: holds a run of {made or 'other data, not'} sets of films; name another --out")
     with contextlib.redirect_stdout(sys.stderr):
-        code = worlds(
-            ["make", "--seed", str(args.seed), "--n", str(args.sets), "--split", split, "--out", str(films)]
-        )  # fmt: skip
+        seed, split = str(args.seed or 0), args.split or "test"
+        code = worlds(["make", "--seed", seed, "--n", str(sets), "--split", split, "--out", str(films)])
     if code == 130:
         raise KeyboardInterrupt
     if code:
@@ -222,6 +168,7 @@ def _job(args: argparse.Namespace, suite: Suite) -> Job:
         settings=Settings(**settings),
         plan=plan,
         frames={**suite.frames, **({} if args.frames is None else {"answerer": args.frames})},
+        midpoints=suite.midpoints and plan == "answer",
         minds=args.minds,
         swap=args.minds and suite.has_evidence,
         argv=("-m", "eval.run", *args.argv),
@@ -270,15 +217,15 @@ def _ask(args: argparse.Namespace, asked: _Asked) -> None:
     """
     from eval.engines.local import launched
     from eval.item import groups_of
-    from eval.run_folder import PREDICTIONS, read_records, without, write_predictions
+    from eval.run_folder import drop_figures, read_records, without, write_predictions
     from eval.worlds.workers import progress
 
     records = read_records(args.out)
+    drop_figures(args.out)
     todo = without(records, asked.items, args.retry_failed)
     if len(todo) < len(asked.items):
-        _say(f"{len(asked.items) - len(todo):,} of {len(asked.items):,} questions have their record already")
+        say(f"{len(asked.items) - len(todo):,} of {len(asked.items):,} questions have their record already")
     if todo or launched():
-        (args.out / PREDICTIONS).unlink(missing_ok=True)  # no old figures beside new records
         engine = _engine(args, asked.job, groups_of(todo))
         with progress("questions", max(1, len(todo))) as advance, contextlib.closing(engine):
             for _ in engine:
@@ -317,7 +264,7 @@ def _score(args: argparse.Namespace, asked: _Asked) -> None:
     suite = SUITES[args.benchmark]
     records = read_predictions(args.out)
     if args.minds:
-        _say("what shortcuts earn on the same questions")
+        say("what shortcuts earn on the same questions")
     found = score_run(
         args.benchmark,
         asked.report.split,
@@ -331,58 +278,8 @@ def _score(args: argparse.Namespace, asked: _Asked) -> None:
     )
     write_text(args.out / METRICS, json.dumps(found, indent=1, ensure_ascii=False).split("\n"))
     pages = [write_markdown(args.out), write_page(args.out)]
-    _show(args.benchmark, found)
-    _say(f"{', '.join(map(str, pages))}")
-
-
-def _show(benchmark: str, found: Mapping[str, Any]) -> None:
-    """The figures that count, and what went wrong, on stdout."""
-    from agent.show import clean
-
-    counts = {name: number for name, number in found["counts"].items() if isinstance(number, int) and number}
-    counts |= {f"fell back: {role}": number for role, number in found["counts"].get("fell_back", {}).items()}
-    print(clean(f"{benchmark}, {found['items']:,} questions on {found['videos']:,} videos"))
-    rows = [("", "%", "95 % interval", "questions")]
-    for name in found["headline"]:
-        one = found["figures"][name]
-        bounds = f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"
-        rows.append((name, f"{100 * one['mean']:.1f}", bounds, f"{one['asked']:,}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for first, *rest in rows:
-        print(
-            "  ".join(
-                [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-            )
-        )
-    print(clean(", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())), flush=True)
-
-
-def _tell_report(report: DataReport) -> None:
-    from agent.show import clean
-
-    for name, number, place in report.rows():
-        print(clean(f"mindreel: {name}: {number}{f' ({place})' if place else ''}"), file=sys.stderr)
-    sys.stderr.flush()
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, {least} or more")
-        return int(text)
-
-    return parse
-
-
-def _say(message: str) -> None:
-    print(f"mindreel: {message}", file=sys.stderr, flush=True)
-
-
-def _complain(message: str) -> None:
-    from agent.show import clean
-
-    with contextlib.suppress(OSError):
-        print(f"mindreel: error: {clean(message)}", file=sys.stderr, flush=True)
+    show(args.benchmark, found)
+    say(f"{', '.join(map(str, pages))}")
 
 
 if __name__ == "__main__":

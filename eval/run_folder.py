@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.item import Item, Record
-from roles.errors import DataError
+from roles.errors import CheckpointError, DataError
 from roles.examples import write_text
 
 RUN, DATA, ITEMS, PREDICTIONS, METRICS = "run.json", "data.json", "items.jsonl", "predictions.jsonl", "metrics.json"
+FIGURES = (METRICS, "report.md", "report.html", PREDICTIONS)
+"""What a run ends with; the last of them is what the others are made of."""
 SHARDS, TRACES = "shards", "traces"
 _DECIDE = (".safetensors", ".json", ".txt", ".jinja")
 """Files of a checkpoint that decide what it says."""
@@ -135,6 +137,27 @@ def write_predictions(folder: Path, items: Iterable[Item], records: Mapping[str,
     write_text(folder / PREDICTIONS, (_line(records[item.key]) for item in items if item.key in records))
 
 
+def drop_figures(folder: Path) -> None:
+    """Removes what was made of fewer records, and what a killed run had half written.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    try:
+        for path in [*(folder / name for name in FIGURES), *folder.glob(".*.partial")]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); name another --out") from error
+
+
+def sets_made(films: Path) -> int | None:
+    """How many sets of films of our world there are in a folder; None where none were made."""
+    try:
+        return int(json.loads((films / "manifest.json").read_text(encoding="utf-8"))["seeds"]["sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _line(record: Record) -> str:
     """As JSON; half a character, which a model may write, stays an escape."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
@@ -153,7 +176,7 @@ def claim(folder: Path, asked: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be used ({error}); name another --out") from error
     if before is None:
-        if any(folder.glob("*.jsonl")):
+        if any(folder.glob("*.jsonl")) or any((folder / name).exists() for name in (DATA, *FIGURES)):
             raise DataError(f"{folder}: holds other files and no {RUN}; name another --out")
         write_text(path, json.dumps(asked, indent=1, ensure_ascii=False).split("\n"))
         return
@@ -166,15 +189,23 @@ def claim(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def checkpoint_digest(source: str | None) -> str | None:
-    """Names the contents of a checkpoint's folder; of one that is not here, its id."""
+    """Names the contents of a checkpoint's folder; of one that is not here, its id.
+
+    Raises:
+        CheckpointError: One of its files cannot be read.
+    """
     if source is None or not Path(source).is_dir():
         return source
     hashed = hashlib.sha256()
-    for path in sorted(Path(source).rglob("*")):
-        if path.suffix in _DECIDE and path.is_file():
-            hashed.update(f"{path.relative_to(source).as_posix()} {path.stat().st_size}\n".encode())
-            with path.open("rb") as file:
-                hashed.update(hashlib.file_digest(file, "sha256").digest())
+    try:
+        for path in sorted(Path(source).rglob("*")):
+            if path.suffix in _DECIDE and path.is_file():
+                name = path.relative_to(source).as_posix()
+                hashed.update(f"{name} {path.stat().st_size}\n".encode("utf-8", "replace"))
+                with path.open("rb") as file:
+                    hashed.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or source}: cannot be read ({error.strerror}); check it") from error
     return hashed.hexdigest()[:16]
 
 
@@ -183,15 +214,19 @@ def only_one(folder: Path) -> Iterator[None]:
     """Keeps a second run out of the folder meanwhile, where the file system has locks.
 
     Raises:
-        DataError: Another run is at work in it.
+        DataError: Another run is at work in it, or it cannot be written.
     """
     try:
         import fcntl
     except ImportError:  # not on Windows
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); name another --out") from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -24,6 +24,8 @@ from roles.errors import DataError, MindreelError
 
 Row = Sequence[str]
 PROG = "python -m eval.score"
+NO_INTERVAL = ("one", "video")
+"""Stands where an interval would: drawing one video again and again says nothing about others."""
 MODES = "default, cgbench, cgbench_conf_thr_T or ours"
 
 
@@ -104,14 +106,17 @@ def qvhighlights_scores(truth: Path, predictions: Path) -> dict[str, Any]:
     What no prediction holds at all (moments, or saliency) is left out; what some hold is wrong where it is missing.
 
     Returns:
-        "brief" (names as the official scorer writes them), "full", "long", "middle" and "short" ("MR-mAP" and
-        "MR-R1" by IoU), "intervals" (95 %, over videos, for each figure of "brief") and "counts".
+        "brief", "full", "long", "middle" and "short" ("MR-mAP" and "MR-R1" by IoU) and "HL-min-Fair", "-Good" and
+        "-VeryGood", named as the official scorer names them; "intervals" (95 %, over videos, for each figure of
+        "brief"; of one video it has no width and means nothing), "videos" and "counts".
 
     Raises:
         DataError: A file is missing or empty, a line is wrong, or a prediction has a qid that the truth lacks.
     """
+    from eval.highlights import RATINGS
     from eval.metrics import highlight_values, interval, means, moment_retrieval
     from eval.score_files import read_predicted_queries, read_true_queries
+    from roles.scores import mean
 
     true, given = read_true_queries(truth), read_predicted_queries(predictions)
     unknown = [qid for qid in given if qid not in true]
@@ -127,7 +132,7 @@ def qvhighlights_scores(truth: Path, predictions: Path) -> dict[str, Any]:
         for length, found in tables.items():
             if not found:
                 continue
-            average = {name: round(100 * value, 2) for name, value in means(found.values()).items()}
+            average = {name: _percent(value) for name, value in means(found.values()).items()}
             figures[length] = {
                 "MR-mAP": {name.removeprefix("mAP@"): value for name, value in average.items() if "mAP@" in name}
                 | {"average": average["mAP"]},
@@ -138,7 +143,8 @@ def qvhighlights_scores(truth: Path, predictions: Path) -> dict[str, Any]:
                 values[f"MR-{length}-{name}"] = [found[at][name] for at in everyone if at in found]
                 videos[f"MR-{length}-{name}"] = [both[at][0]["vid"] for at in everyone if at in found]
     rated = [pair for pair in both if "ratings" in pair[0]]
-    if rated and any("scores" in one for one in given.values()):
+    rated_too = bool(rated) and any("scores" in one for one in given.values())
+    if rated_too:
         found_clips = [highlight_values(one.get("scores", []), known["ratings"]) for known, one in rated]
         for name in found_clips[0]:
             values[f"HL-min-{name}"] = [found[name] for found in found_clips]
@@ -146,10 +152,12 @@ def qvhighlights_scores(truth: Path, predictions: Path) -> dict[str, Any]:
     if not values:
         raise DataError(f"{predictions}: no pred_relevant_windows and no pred_saliency_scores that {truth} can judge")
     intervals = {name: interval(several, videos[name]) for name, several in values.items()}
-    figures["brief"] = {name: round(100 * one.mean, 2) for name, one in intervals.items()}
-    figures["intervals"] = {
-        name: [round(100 * one.low, 2), round(100 * one.high, 2)] for name, one in intervals.items()
-    }
+    figures["brief"] = {name: _percent(mean(values[name])) for name in intervals}
+    for name in RATINGS if rated_too else ():
+        brief = figures["brief"]
+        figures[f"HL-min-{name}"] = {f"HL-{part}": brief[f"HL-min-{name}-{part}"] for part in ("mAP", "Hit1")}
+    figures["intervals"] = {name: [_percent(one.low), _percent(one.high)] for name, one in intervals.items()}
+    figures["videos"] = {name: one.sets for name, one in intervals.items()}
     missing = {
         "without_prediction": sum(not one for _, one in both),
         "without_windows": sum(not one.get("windows") for _, one in both),
@@ -159,6 +167,10 @@ def qvhighlights_scores(truth: Path, predictions: Path) -> dict[str, Any]:
     return figures
 
 
+def _percent(share: float) -> float:
+    return round(100 * share, 2)
+
+
 def _videomind_rows(figures: Mapping[str, Any], mode: str) -> dict[str, list[Row]]:
     """Tables by title, the first row of each being its head."""
     if mode == "ours":
@@ -166,8 +178,9 @@ def _videomind_rows(figures: Mapping[str, Any], mode: str) -> dict[str, list[Row
         for task, found in figures.items():
             counts = ", ".join(f"{name} {found[name]}" for name in ("asked", "unparsed", "no_prediction", "fallbacks"))
             rows = [
-                (name, *(f"{100 * one[part]:.2f}" for part in ("mean", "low", "high")), str(one["asked"]))
+                (name, f"{100 * one['mean']:.2f}", *(NO_INTERVAL if one["sets"] == 1 else ends), str(one["asked"]))
                 for name, one in found["figures"].items()
+                for ends in ([f"{100 * one[part]:.2f}" for part in ("low", "high")],)
             ]
             tables[f"{task}: {counts}"] = [("figure", "%", "low", "high", "samples"), *rows]
         return tables
@@ -191,8 +204,9 @@ def _videomind_rows(figures: Mapping[str, Any], mode: str) -> dict[str, list[Row
 def _qvhighlights_rows(figures: Mapping[str, Any]) -> dict[str, list[Row]]:
     counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in figures["counts"].items())
     rows = [
-        (name, f"{value:.2f}", *(f"{end:.2f}" for end in figures["intervals"][name]))
+        (name, f"{value:.2f}", *(NO_INTERVAL if videos == 1 else (f"{end:.2f}" for end in figures["intervals"][name])))
         for name, value in figures["brief"].items()
+        for videos in (figures["videos"][name],)
     ]
     return {f"QVHighlights: {counts}": [("figure", "%", "low", "high"), *rows]}
 

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from eval.asking import Job, failed
+from eval.asking import Job
 from eval.item import Group, Item, Record
 from eval.run_folder import SHARDS, Shard
+from eval.run_record import failed
 from roles.errors import CheckpointError, DataError
 
 

@@ -597,3 +597,28 @@ def test_loaders_lose_no_row(tmp_path_factory: pytest.TempPathFactory, content: 
     if joined == "list":
         assert len(list(mind_files.load_moments([path]))) == len(rows)
         assert len(list(mind_files.load_muma_tom([path]))) == len(rows)
+
+
+def test_moments_may_be_told_by_the_clock_and_with_one_label(tmp_path: Path) -> None:
+    by_clock = FILM | {"t_0": "0", "t_i": "01:05", "t_j": "1:01:20.5", "multimodal_cues": "Body Language"}
+    files = {"questions.json": json.dumps([by_clock]), "keys.json": json.dumps({by_clock["question_id"]: "B"})}
+    (record,), skipped = read(tmp_path, mind.moments, mind_files.load_moments, files)
+    assert (record.spans, record.tags["answer_at"], skipped) == (((65.0, 3680.5),), "1", [])
+    assert (record.tags["start_s"], record.tags["cues"]) == ("0.000", "Body Language")
+    for odd in ("soon", "1:2:3:4", "-5", "nan"):
+        files = {"questions.json": json.dumps([FILM | {"t_i": odd}])}
+        records, skipped = read(tmp_path, mind.moments, mind_files.load_moments, files)
+        assert (records, [one.reason for one in skipped]) == ([], ["field 't_i' is not a number"])
+
+
+def test_muma_toms_options_may_stand_in_one_line(tmp_path: Path) -> None:
+    question = "Who said (in A. Lane's house) so? A) Ann. B) Ben. C) Cleo."
+    episode = {"description": "d", "questions": {"1": question}, "answers": {"1": "B"}, "labels": {"1": "belief"}}
+    files = {"questions.json": json.dumps({"7": episode})}
+    records, skipped = read(tmp_path, mind.muma_tom, mind_files.load_muma_tom, files)
+    assert (records, [one.reason for one in skipped]) == ([], ["its options are not lettered A, B, C ..."])
+    episode["questions"] = {"1": question.replace(" (in A. Lane's house)", "")}
+    (record,), skipped = read(
+        tmp_path, mind.muma_tom, mind_files.load_muma_tom, {"questions.json": json.dumps({"7": episode})}
+    )
+    assert (record.options, record.tags["answer_at"]) == (("Ann.", "Ben.", "Cleo."), "1")

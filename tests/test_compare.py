@@ -263,6 +263,14 @@ def test_the_command_prints_tables_and_as_many_changed_answers_as_asked_for(
     assert found == compare(*runs, ["Acc"], ["type"])
 
 
+def test_one_set_has_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = [replace(one, set="s") for one in ITEMS]
+    folders = [write(tmp_path / name, same, answers(right)) for name, right in (("a", "rrwwrrww"), ("b", "rrrrrrrr"))]
+    assert main([str(folder) for folder in folders]) == 0
+    (line,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("Acc ")]
+    assert line == ["Acc", "50.0", "100.0", "+50.0", "one", "set", "1.0000", "8", "1"]
+
+
 def test_a_reply_cannot_steer_the_terminal(
     runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,6 +323,18 @@ def test_p_of_many_sets_is_drawn_and_near_that_of_all_flips() -> None:
     assert p == pytest.approx(0.0135, abs=0.004)  # two tails of 60 coins: 40 heads or more
     assert sign_flip_p([1.0] * 40 + [-1.0] * 20, names) == (p, differing)
     assert sign_flip_p([1.0] * 60, names)[0] == pytest.approx(1 / 10_001)
+
+
+@pytest.mark.parametrize("sets", [8, 30])
+def test_p_is_even_where_nothing_but_luck_differs(sets: int) -> None:
+    dice = random.Random(sets)  # noqa: S311
+    found = []
+    for _ in range(300):
+        luck = [dice.gauss(0, 1) for _ in range(sets)]  # of a set: its questions are not independent
+        rows = [(f"{at}", luck[at] + dice.gauss(0, 1)) for at in range(sets) for _ in range(dice.randint(1, 5))]
+        found.append(sign_flip_p([value for _, value in rows], [name for name, _ in rows])[0])
+    for level in (0.05, 0.2, 0.5, 0.8):
+        assert sum(p <= level for p in found) / 300 == pytest.approx(level, abs=0.07)
 
 
 def test_where_nothing_differs_but_luck_p_is_small_as_seldom_as_it_says() -> None:

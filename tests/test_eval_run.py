@@ -10,23 +10,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from adapters.frames import open_video
-from agent import Agent, read_traces
+from agent import read_traces
 from agent.errors import one_line
 from eval import run
-from eval.asking import Job, LostDeviceError, Worker
-from eval.evidence_swap import KINDS, TIGHT_S, swap_clips
+from eval.asking import Job, Worker
+from eval.evidence_swap import KINDS
 from eval.item import Group, Item, read_items
-from eval.run_folder import Shard, read_predictions, read_records, write_predictions
-from eval.steady_model import SteadyModel
-from roles.errors import DataError
-from roles.types import Moment, Span
+from eval.run_folder import read_predictions, read_records
 from tests.suite_folders import make_nextgqa, write_lines
 from tests.test_train_processes import free_port
 
@@ -67,14 +63,6 @@ def metrics(out: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def steady() -> SteadyModel:
-    model = SteadyModel.load(str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu")
-    assert isinstance(model, SteadyModel)
-    model.reader._size = 32
-    return model
-
-
 def test_a_run_leaves_predictions_traces_metrics_and_a_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,22 +91,6 @@ def test_a_run_leaves_predictions_traces_metrics_and_a_report(
     assert run.main(["nextgqa", "--data", str(data), *CHECKPOINT, "--out", str(out)]) == 0
     assert (out / "metrics.json").read_bytes() == again
     assert {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()} == stamps  # nothing was asked
-
-
-def test_the_agent_alone_says_the_same(tmp_path: Path, steady: SteadyModel) -> None:
-    data, out = examples(tmp_path, 2, ("v1",)), tmp_path / "out"
-    assert run.main([*command(data, out, "--frames", "8")]) == 0
-    item = read_items(out / "items.jsonl")[0]
-    job = Job(out, frames={"answerer": 8}, plan="answer")
-    worker = Worker.__new__(Worker)
-    worker._job, worker.model = job, steady
-    with open_video(item.video) as file:
-        video = steady.watch(file)
-        result = Agent(steady, worker._settings).ask(video, item.question, item.options)
-        steady.forget(video)
-    assert read_predictions(out)[item.key]["said"] == result.answer.text
-    assert result.steps[-1].usage is not None
-    assert len(result.steps[-1].usage["frames"][0]["indices"]) <= 8
 
 
 def test_killed_twice_and_resumed_it_gives_the_same_bytes_and_asks_nothing_twice(tmp_path: Path) -> None:
@@ -195,72 +167,6 @@ def test_what_failed_can_be_asked_again(tmp_path: Path, capsys: pytest.CaptureFi
     assert "2 of 4 questions have their record already" in capsys.readouterr().err
 
 
-def test_another_run_in_a_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data, out = examples(tmp_path, 1, ("v1",)), tmp_path / "out"
-    assert run.main(command(data, out)) == 0
-    kept = (out / "metrics.json").read_bytes()
-    code, _, told = ran(command(data, out, "--frames", "8"), capsys)
-    assert code == 2
-    assert "another frames" in told
-    assert told.count("\n") == told.count("mindreel: ")
-    with (data / "test.jsonl").open("a") as file:
-        file.write("\n")
-    code, _, told = ran(command(data, out), capsys)
-    assert code == 2
-    assert "another data" in told
-    assert (out / "metrics.json").read_bytes() == kept
-
-
-def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from eval.run_folder import only_one
-
-    data, out = examples(tmp_path, 1, ("v1",)), tmp_path / "out"
-    script = "import sys, time; from pathlib import Path; from eval.run_folder import only_one\n" \
-        "with only_one(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(out)], stdout=subprocess.PIPE, cwd=ORACLE.parents[2]
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"in\n"
-        code, _, told = ran(command(data, out), capsys)
-        other.kill()
-    assert code == 2
-    assert "another run is at work" in told
-    with only_one(out):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nextgqa", "--out", "OUT"], "--data"),
-        (["nothing", "--out", "OUT"], "nothing"),
-        (["examples", "--data", "nowhere", "--out", "OUT"], "nowhere"),
-        (["examples", "--data", "DATA", "--out", "OUT", "--model", "nowhere", "--plan", "answer"], "nowhere"),
-        (["examples", "--data", "DATA", "--out", "OUT", "--limit", "0"], "1 or more"),
-        (["examples", "--data", "DATA", "--out", "OUT", "--timeout", "-1"], "timeout"),
-        (["examples", "--data", "DATA"], "--out"),
-        (["worlds", "--videos", "DATA", "--out", "OUT"], "--data"),
-        (["worlds", "--split", "nothing", "--out", "OUT"], "nothing"),
-        (["worlds", "--seed", "99999999999", "--out", "OUT"], "split"),
-    ],
-)
-def test_wrong_use_is_told_in_a_line(
-    arguments: Sequence[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = examples(tmp_path, 1, ("v1",))
-    places = {"OUT": str(tmp_path / "out"), "DATA": str(data)}
-    try:
-        code = run.main([places.get(one, one) for one in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    told = capsys.readouterr().err.strip().split("\n")
-    assert code == 2
-    assert words in "\n".join(told)
-    assert "Traceback" not in "\n".join(told)
-    assert any(line.startswith("mindreel: error: ") for line in told)
-
-
 def test_the_first_questions_are_asked_first_and_the_rest_later(tmp_path: Path) -> None:
     data, out = examples(tmp_path, 2), tmp_path / "out"
     assert run.main(command(data, out, "--limit", "3")) == 0
@@ -305,7 +211,8 @@ def test_accelerate_spreads_a_run_over_processes(tmp_path: Path) -> None:
     data, out = examples(tmp_path, 2), tmp_path / "out"
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port()),
+         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+         "--main_process_port", str(free_port()),
          "-m", "eval.run", *command(data, out)],
         cwd=ORACLE.parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -314,150 +221,18 @@ def test_accelerate_spreads_a_run_over_processes(tmp_path: Path) -> None:
     assert len([path for path in (out / "shards").glob("*.jsonl") if path.stat().st_size]) == 2
 
 
-def texts(model: SteadyModel, items: Sequence[Item], order: Sequence[int]) -> dict[str, tuple[Any, ...]]:
-    """What a model says of some questions, bit by bit, asked in an order."""
-    said = {}
-    with open_video(items[0].video) as file:
-        video = model.watch(file)
-        try:
-            agent = Agent(model)
-            for at in order:
-                result = agent.ask(video, items[at].question, items[at].options)
-                moments = tuple((one.span, one.confidence, one.p_yes) for one in result.moments)
-                said[items[at].key] = (result.answer.text, result.answer.option_probs, moments)
-        finally:
-            model.forget(video)
-    return said
-
-
-def test_what_was_asked_before_changes_no_bit(steady: SteadyModel, tmp_path: Path) -> None:
-    examples(tmp_path, 4, ("v2",))
-    rows = [json.loads(line) for line in (tmp_path / "data" / "test.jsonl").read_text().splitlines()]
-    items = [Item(row["tags"]["id"], row["video"], row["question"], tuple(row["options"])) for row in rows]
-    before = steady.reader.reused_tokens
-    together = texts(steady, items, range(4))
-    assert steady.reader.reused_tokens > before  # something was read once for several questions
-    for at, item in enumerate(items):
-        assert texts(steady, items, [at])[item.key] == together[item.key]
-    assert texts(steady, items, [3, 1, 0, 2]) == together
-
-
-def test_read_in_chunks_a_prompt_says_what_it_says_in_one_piece(steady: SteadyModel) -> None:
-    generator = torch.Generator().manual_seed(0)
-    embeds = torch.randn((1, 83, 128), generator=generator)
-    positions = torch.arange(83)[None, None].expand(3, 1, 83)
-    plain = super(type(steady.reader), steady.reader)
-    with torch.inference_mode():
-        whole = plain.forward(embeds, positions)
-        chunked = [steady.reader.forward(embeds, positions) for _ in range(2)]
-    steady.reader.forget()
-    assert torch.equal(chunked[0], chunked[1])
-    torch.testing.assert_close(chunked[0], whole, rtol=1e-4, atol=1e-4)
-
-
-def test_a_failed_device_ends_the_worker_and_is_nobody_s_mistake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class AcceleratorError(RuntimeError):
-        pass
-
-    def broken(*_: object, **__: object) -> None:
-        raise AcceleratorError("an illegal memory access was encountered")
-
-    job = Job(tmp_path, str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu", plan="answer")
-    worker = Worker(job)
-    monkeypatch.setattr(worker.model, "write", broken)
-    item = Item("a", str(ORACLE / "videos" / "v1.mp4"), "what happens?")
-    with pytest.raises(LostDeviceError, match="illegal memory access"):
-        list(worker.ask(Group(item.video, (item,))))
-    worker.close()
-    assert read_records(tmp_path) == {}
-
-
-def test_a_question_that_cannot_be_asked_is_an_error_of_its_own(tmp_path: Path) -> None:
+def test_frames_at_midpoints_lie_in_the_middle_of_equal_parts(tmp_path: Path) -> None:
     video = str(ORACLE / "videos" / "v1.mp4")
-    items = (
-        Item("good", video, "what happens?", ("one", "two"), 0),
-        Item("beyond", video, "what happens?", ("one", "two"), 0, start_s=500.0, end_s=600.0),
-        Item("subtitles", video, "what happens?", ("one", "two"), 0, subtitles=str(tmp_path / "none.srt")),
-        Item("good too", video, "what happens?", ("one", "two"), 0, subtitles=str(ORACLE / "subs" / "v2.srt")),
-    )
-    worker = Worker(Job(tmp_path, str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu", plan="answer"))
-    records = {record["key"]: record for record in worker.ask(Group(video, items))}
+    item = Item("a", video, "what happens?", ("one", "two"), 0, start_s=4.0, end_s=12.0)
+    job = Job(tmp_path, str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu", plan="answer")
+    worker = Worker(replace(job, frames={"answerer": 16}, midpoints=True))
+    (record,) = worker.ask(Group(video, (item,)))
     worker.close()
-    assert [key for key, record in records.items() if record["error"] is not None] == ["beyond", "subtitles"]
-    assert "500" in records["beyond"]["error"]
-    assert [record["trace"] and record["trace"][1] for record in records.values()] == [1, None, None, 2]
-    assert "none.srt" in records["subtitles"]["error"]
-    assert records == read_records(tmp_path)
-
-
-def test_a_moment_alone_is_looked_for_and_nothing_answered(tmp_path: Path) -> None:
-    item = Item("a", str(ORACLE / "videos" / "v1.mp4"), "a square moves", spans=(Span(1.0, 2.0),))
-    worker = Worker(Job(tmp_path, str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu", plan="moment"))
-    (record,) = worker.ask(Group(item.video, (item,)))
-    worker.close()
-    assert record["plan"] == ["grounder", "verifier"]
-    assert record["said"] is None
-    assert record["error"] is None
-    assert 1 <= len(record["spans"]) <= 5
-
-
-def test_swapped_clips_lie_where_they_should() -> None:
-    part = Span(10.0, 70.0)
-    found = [Moment(Span(50.0, 52.0), 0.9)]
-    clips = swap_clips([Span(20.0, 22.0)], found, part, "key", "best")
-    assert set(clips) == set(KINDS)
-    assert clips["true"].length_s == pytest.approx(TIGHT_S)
-    assert clips["true"].start_s <= 20.0
-    assert clips["true"].end_s >= 22.0
-    assert clips["predicted"].start_s <= 50.0
-    assert clips["predicted"].end_s >= 52.0
-    assert clips["random"].length_s == pytest.approx(TIGHT_S)
-    assert clips["complement"] == Span(clips["true"].end_s, 70.0)
-    assert swap_clips([Span(20.0, 22.0)], found, part, "key", "best") == clips
-    assert swap_clips([Span(20.0, 22.0)], found, part, "other", "best")["random"] != clips["random"]
-    assert "complement" not in swap_clips([Span(10.0, 69.0)], found, part, "key", "best")
-    assert swap_clips([Span(20.0, 22.0)], [], part, "key", "best")["predicted"] == part
-
-
-def test_a_full_disk_ends_the_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shard = Shard(tmp_path)
-    shard.add({"key": "a"})
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("eval.run_folder.os.write", full)
-    with pytest.raises(DataError, match=r"No space left.*run the same command again"):
-        shard.add({"key": "b"})
-    monkeypatch.undo()
-    assert read_records(tmp_path) == {"a": {"key": "a"}}
-
-
-def test_a_record_of_an_answer_wins_over_one_of_an_error(tmp_path: Path) -> None:
-    for error in ("it broke", None, "it broke again"):
-        shard = Shard(tmp_path)
-        shard.add({"key": "a", "error": error})
-        shard.close()
-    assert read_records(tmp_path) == {"a": {"key": "a", "error": None}}
-
-
-def test_half_a_character_in_a_reply_is_kept(tmp_path: Path) -> None:
-    shard = Shard(tmp_path)
-    shard.add({"key": "a", "said": "half \ud83d of é"})
-    shard.close()
-    records = read_records(tmp_path)
-    assert records["a"]["said"] == "half \ud83d of é"
-    write_predictions(tmp_path, [Item("a", "v.mp4", "what?")], records)
-    assert read_predictions(tmp_path) == records
-
-
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / "a.jsonl").write_text('{"key": "a"}\nnothing\n{"key": "b"}\n')
-    with pytest.raises(DataError, match=r"a\.jsonl: line 2"):
-        read_records(tmp_path)
+    name, number = record["trace"]
+    answered = read_traces(tmp_path / name)[number - 1].steps[-1]
+    assert answered.usage is not None
+    times_s = answered.usage["frames"][0]["times_s"]
+    assert times_s == pytest.approx([4.25 + 0.5 * part for part in range(16)], abs=0.1)
 
 
 def test_errors_inside_are_one_line(
@@ -471,12 +246,3 @@ def test_errors_inside_are_one_line(
     assert code == 1
     assert f"a failure inside: {one_line(ValueError('something odd'))}" in told
     assert len(read_predictions(tmp_path / "out")) == 1  # what was asked is not lost
-
-
-def test_too_many_traces_of_a_video_get_other_names(tmp_path: Path) -> None:
-    item = Item("a", str(ORACLE / "videos" / "v1.mp4"), "what happens?")
-    worker = Worker(Job(tmp_path, str(ORACLE / "base"), str(ORACLE / "videomind"), device="cpu", plan="answer"))
-    traces = [record["trace"][0] for _ in range(3) for record in worker.ask(Group(item.video, (item,)))]
-    worker.close()
-    assert len(set(traces)) == 3
-    assert all((tmp_path / trace).is_file() for trace in traces)

@@ -138,6 +138,22 @@ def test_intervals_are_drawn_over_sets() -> None:
     assert (same.low, same.mean, same.high) == (0.25, 0.25, 0.25)
 
 
+@pytest.mark.parametrize(("sets", "least"), [(20, 0.90), (60, 0.92)])
+def test_an_interval_holds_the_true_share_about_as_often_as_it_says(sets: int, least: float) -> None:
+    dice = random.Random(sets)  # noqa: S311 - no secret
+    held = 0
+    for _ in range(400):
+        values, names = [], []
+        for name in range(sets):
+            share = dice.betavariate(3.0, 2.0)  # sets differ: their questions are not independent
+            for _ in range(dice.randint(5, 15)):
+                values.append(float(dice.random() < share))
+                names.append(name)
+        found = interval(values, names)
+        held += found.low <= 0.6 <= found.high
+    assert least <= held / 400 <= 0.98
+
+
 @given(question_lists)
 def test_figures_of_questions_stay_between_0_and_1(asked: list[Question]) -> None:
     found = means(question_values(predicted, true, right) for predicted, true, right in asked)

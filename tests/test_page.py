@@ -22,6 +22,8 @@ from eval.page.items import NAMED, WORST, worst
 from eval.page.page import page, write_markdown, write_page
 from eval.page.plots import histogram, interval_bar, recall_curve, reliability, timeline, whisker_bars
 from eval.page.run import judge, read_run
+from eval.page.sections import sections
+from eval.page.style import CSS
 from roles.errors import DataError
 from roles.types import Span
 from tests.finished_run import OPTIONS, full_run, items, record, records, with_traces, write_run
@@ -110,6 +112,48 @@ def test_who_was_asked_and_the_dirt_of_the_data_are_told(shown: Parsed) -> None:
         assert text in shown.words
     for text in ("its text is empty", "val.csv line 9", "two options have the same text", "00ff00ff00ff00ff"):
         assert text in shown.words
+
+
+def test_the_result_stands_ahead_of_what_is_looked_up(finished: Path, shown: Parsed) -> None:
+    headings = [one.title for one in sections(read_run(finished))]
+    assert headings[:2] == ["Figures", "Theory of mind"]
+    assert headings[-3:] == ["What was asked of whom", "The data, and what is odd about it", "Every figure"]
+    assert shown.words.index(" questions on ") < shown.words.index("Acc: right answers; mIoU: overlap of the first")
+    text = (finished / "report.html").read_text(encoding="utf-8")
+    assert text.index('class="tile"') < text.index("Acc: right answers; ")
+
+
+def test_the_first_screen_says_what_the_best_shortcut_earns(finished: Path, tmp_path: Path) -> None:
+    metrics = metrics_of(finished)
+
+    def of(mean: float) -> dict[str, Any]:
+        return {"all": {"mean": mean, "low": 0, "high": 1, "asked": 9, "sets": 3}}
+
+    who = {"the model": of(0.9), "chance": of(0.25), "last option": of(0.3), "longest": of(0.4), "x (partial)": of(0.8)}
+    folder = changed(finished, tmp_path, "metrics.json", metrics | {"minds": {"shortcuts": who}})
+    told = "Right without understanding: 40.0 % by the best shortcut (longest), 25.0 % by chance; the model: 90.0 %."
+    assert told in sections(read_run(folder))[0].lines
+    assert told in Parsed(write_page(folder).read_text(encoding="utf-8")).words
+
+
+def test_one_set_has_no_interval(tmp_path: Path) -> None:
+    asked = items(4)  # all on one video
+    folder = write_run(tmp_path, asked, records(asked))
+    metrics = metrics_of(folder)
+    assert {one["sets"] for one in metrics["figures"].values()} == {1}
+    text = write_page(folder).read_text(encoding="utf-8")
+    assert 'class="reach"' not in text
+    assert 'class="whisker"' not in text
+    acc = f"{100 * metrics['figures']['Acc']['mean']:.1f}"
+    assert f"<b>{acc}</b><span>one set: no interval, 4 questions</span>" in text
+    for shown in (text, write_markdown(folder).read_text(encoding="utf-8")):
+        assert f"{acc} [one set]" in shown
+        assert f"{acc} [{acc}" not in shown
+    assert "one set cannot tell" in text
+
+
+def test_long_names_in_a_first_column_have_room(shown: Parsed) -> None:
+    assert "td:first-child{min-width:min(15rem,40vw)}" in CSS
 
 
 def test_every_tag_has_its_table(finished: Path, shown: Parsed) -> None:

@@ -196,9 +196,9 @@ def test_the_command_prints_and_writes_the_same_figures(tmp_path: Path, capsys: 
     out = capsys.readouterr().out
     written = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     for name, value in written["brief"].items():
-        assert [name, f"{value:.2f}", *(f"{end:.2f}" for end in written["intervals"][name])] in [
-            line.split() for line in out.splitlines()
-        ]
+        # Only the second query has a moment of middle length: one video, which has no interval.
+        ends = [f"{end:.2f}" for end in written["intervals"][name]] if name != "MR-middle-mAP" else ["one", "video"]
+        assert [name, f"{value:.2f}", *ends] in [line.split() for line in out.splitlines()]
 
 
 def _refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -131,6 +131,25 @@ def test_nextgqas_dirt_is_kept_and_named(tmp_path: Path) -> None:
     assert report.read == len(items) + sum(tally.count for tally in report.skipped.values())
 
 
+def test_a_question_without_moments_is_named_where_the_others_have_them(tmp_path: Path) -> None:
+    folder = make_nextgqa(tmp_path)
+    spans = json.loads((folder / "gsub_val.json").read_text(encoding="utf-8"))
+    del spans["11"]["location"]["2"], spans["22"]
+    write_json(folder / "gsub_val.json", spans)
+    items, report = read_suite("nextgqa", folder)
+    assert [len(item.spans) for item in items] == [1, 0, 0, 0]
+    assert report.noted["no moments are given for it: it is not scored for them"].count == 3
+
+
+def test_what_gives_answers_away_is_counted_and_reaches_no_question(tmp_path: Path) -> None:
+    row = {"qid": "q", "q": "Why?", "vid_name": "v", "answer_idx": 1, "a0": "no", "a1": "yes", "a2": "so", "a3": "now"}
+    odd = {"ts": "0-60", "ans_corr": "LEAK", "idx_types": ["LEAK"]}
+    write_lines(tmp_path / "qa_val.json", row | odd, row | {"qid": "r", "ts": ""})
+    items, report = read_suite("social-iq", tmp_path)
+    assert {what.partition(":")[0]: tally.count for what, tally in report.withheld.items()} == dict.fromkeys(odd, 1)
+    assert "LEAK" not in json.dumps([item.to_json() for item in items])
+
+
 def test_the_split_that_the_field_reports_is_the_default_and_the_choice_is_written_down(tmp_path: Path) -> None:
     folder = make_nextgqa(make_nextgqa(tmp_path), "test")
     _, report = read_suite("nextgqa", folder)
@@ -225,6 +244,13 @@ def test_rextimes_answers_begin_with_their_span_and_never_reach_a_question(tmp_p
     assert (item.tags["category"], item.tags["video_source"]) == ("means_end", "activitynet")
     assert "<s5.3>" not in json.dumps(item.to_json())
     assert "answer_at" not in item.tags
+    (tmp_path / "rextime_val.json.bak").write_text("no JSON", encoding="utf-8")
+    assert read_suite("rextime", tmp_path)[0] == [item]
+    assert {what: tally.first for what, tally in report.withheld.items()} == {
+        "answer: begins with the true span": ["rextime_val.json item 1"]
+    }
+    assert report.to_json()["withheld"]["answer: begins with the true span"]["count"] == 1
+    assert ("withheld: answer: begins with the true span", "1", "first: rextime_val.json item 1") in report.rows()
     (item,), report = read_suite("rextime", tmp_path, "test")
     assert (item.answer_at, item.spans) == (None, ())
     assert noted(report) == {NOTED["hidden_answer"]: 1}

@@ -85,7 +85,10 @@ def load_moments(paths: Sequence[Path]) -> Iterator[Entry]:
     questions: list[Entry] = []
     keys: dict[str, Row] = {}
     differ: set[str] = set()
-    for entry in json_rows(paths):
+    for given in json_rows(paths):
+        entry = given
+        if isinstance(given, Row) and given.key is not None and isinstance(given.value, str):  # letters by id
+            entry = Row(given.where, {"question_id": given.key, "correct_answer_key": given.value})
         if isinstance(entry, Skipped) or not isinstance(entry.value, dict) or "question" in entry.value:
             questions.append(entry)
         elif "correct_answer_key" not in entry.value:

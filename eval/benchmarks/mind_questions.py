@@ -11,7 +11,7 @@ import ast
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs, urlparse
 
 from eval.benchmarks.choice_questions import about, choice, decide, joined, unique
@@ -57,6 +57,8 @@ EGOTOM_CONTEXTS = {"full": math.inf, "last_30s": 30.0, "last_5s": 5.0}
 
 _TIME = re.compile(r"(?<!\d)\d{0,2}:[0-5]\d(?!\d)")
 _NARRATION = re.compile(r"\s*(\d+)m:(\d+)s\s*\|")
+_INLINE = re.compile(r"\s\(?([A-Z])[).]\s+")
+"""Options that stand in one line."""
 _LETTERED = re.compile(r"\n[ \t]*\(?([A-Z])[).][ \t]*")
 
 
@@ -136,7 +138,8 @@ def muma_tom(entries: Iterable[Entry]) -> Iterator[Converted]:
     def read(row: Row) -> Record:
         episode, place = row.key or "", row.value["place"]
         known = text(row.value["labels"], place)
-        stem, *parts = _LETTERED.split(text(row.value["questions"], place))
+        asked = text(row.value["questions"], place)
+        stem, *parts = (_LETTERED if len(_LETTERED.findall(asked)) > 1 else _INLINE).split(asked)
         letters, options = parts[::2], [part.strip() for part in parts[1::2]]
         if letters != [chr(ord("A") + index) for index in range(len(letters))]:
             raise FieldError("its options are not lettered A, B, C ...", " ".join(letters))
@@ -190,12 +193,12 @@ def moments(entries: Iterable[Entry]) -> Iterator[Converted]:
 
     def read(row: Row) -> Record:
         tags = about("moments") | {"id": label(row.value, "question_id")}
-        start_s, focus_s, end_s = (number(row.value, key) for key in ("t_0", "t_i", "t_j"))
+        start_s, focus_s, end_s = (_time_s(row.value, key) for key in ("t_0", "t_i", "t_j"))
         if not 0 <= start_s <= end_s:
             raise FieldError("its context ends before it starts", f"[{start_s:g}, {end_s:g}]")
         tags |= {"start_s": f"{start_s:.3f}", "end_s": f"{end_s:.3f}"}
         for tag, key in (("type", "assigned_categories"), ("cues", "multimodal_cues")):
-            found = items(row.value, key)
+            found = [row.value[key]] if isinstance(row.value.get(key), str) else items(row.value, key)
             if not all(isinstance(one, str) for one in found):
                 raise FieldError(f"field {key!r} is not a list of texts")
             tags |= {tag: ", ".join(found)} if found else {}
@@ -260,6 +263,19 @@ def _seconds(found: str) -> float:
     if not math.isfinite(time_s):
         raise FieldError("a clip's time is no number of seconds", kind(found))
     return time_s
+
+
+def _time_s(row: Any, key: str) -> float:
+    """Seconds: a number, or text such as `75.5` or `00:01:15.5`.
+
+    Raises:
+        FieldError: It is neither.
+    """
+    found = get(row, key)
+    if isinstance(found, str) and re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", found.strip()):
+        parts = [float(part) for part in found.split(":")]
+        return math.fsum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+    return number(row, key)
 
 
 def _video_id(url: str) -> str:

@@ -20,7 +20,7 @@ from eval.asking import Job, LostDeviceError, Worker
 from eval.engines.pool import gpus, in_pool
 from eval.engines.shares import ENDS_A_RUN, Cost, MakeWorker, NewRecords, give_up, questions
 from eval.item import Group, Record
-from roles.errors import MindreelError
+from roles.errors import InputError, MindreelError
 
 __all__ = ["give_up", "in_accelerate", "in_pool", "in_process", "is_main", "launched"]
 
@@ -58,8 +58,17 @@ def in_process(job: Job, groups: Sequence[Group], *, make_worker: MakeWorker = W
 
 
 def launched() -> bool:
-    """Whether this is one of several processes of `accelerate launch` (or `torchrun`)."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether this is one of several processes of `accelerate launch` (or `torchrun`).
+
+    Raises:
+        InputError: It is said to be, but nobody has said how to reach the others.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count.isdecimal() and int(count) <= 1:
+        return False
+    if not count.isdecimal() or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        raise InputError(f"WORLD_SIZE is {count!r}, but no launcher set it; start with accelerate launch, or unset it")
+    return True
 
 
 def is_main() -> bool:

@@ -20,6 +20,7 @@ from agent.errors import one_line
 from eval.asking import Job, Worker
 from eval.engines.shares import ENDS_A_RUN, Cost, MakeWorker, Share, Sheet, questions
 from eval.item import Group, Record
+from eval.run_telling import warn
 from eval.worlds.workers import begin_worker, children_on_one_core, cores, interrupts_ignored
 from roles.errors import MindreelError
 
@@ -85,12 +86,12 @@ def in_pool(
                 if not seat.ready:
                     refusals.append(why if isinstance(why, MindreelError) else _cannot_start(why))
                     if seats:
-                        _warn(f"worker {seat.number + 1} of {workers} is left out: {refusals[-1]}")
+                        warn(f"worker {seat.number + 1} of {workers} is left out: {refusals[-1]}")
                     continue
                 if seat.share is not None:
                     yield from sheet.lost(seat.share, str(why))
                 if sheet.waiting:
-                    _warn(f"worker {seat.number + 1} of {workers} ended ({why}); another takes its place")
+                    warn(f"worker {seat.number + 1} of {workers} ended ({why}); another takes its place")
                     seats.append(hall.seat(seat.number))
             for seat in seats:
                 if seat.ready and seat.share is None and (share := sheet.next()) is not None and not seat.give(share):
@@ -209,10 +210,6 @@ def _close(seats: Sequence[_Seat]) -> None:
         for seat in seats:
             if seat.process.is_alive():
                 seat.process.kill()
-
-
-def _warn(message: str) -> None:
-    print(f"mindreel: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _cannot_start(why: str) -> MindreelError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from eval.asking import Job, Worker
 from eval.engines.ray_cluster import connected, imported_ray
 from eval.engines.shares import ENDS_A_RUN, Asks, Cost, MakeWorker, Share, Sheet, questions
 from eval.item import Group, Record
+from eval.run_telling import warn
 from roles.errors import InputError, MindreelError
 
 RAY_LOSSES = 3
@@ -186,7 +186,7 @@ class _Troop:
         if member.share is not None:
             yield from self._sheet.lost(member.share, why)
         if self._sheet.waiting:
-            _warn(f"the worker on {member.host or 'a host'} ended ({why}); another takes its place")
+            warn(f"the worker on {member.host or 'a host'} ended ({why}); another takes its place")
             self._hire()
 
     def _leave_out(self, member: _Member, refusal: MindreelError) -> None:
@@ -194,7 +194,7 @@ class _Troop:
         self._end(member)
         self._refusals.append(refusal)
         if self._members:
-            _warn(f"the worker on {member.host} is left out: {refusal}")
+            warn(f"the worker on {member.host} is left out: {refusal}")
 
     def _end(self, member: _Member) -> None:
         """Also where it is only out of reach: its share goes to another, and nothing is to be asked twice."""
@@ -220,7 +220,7 @@ class _Troop:
             raise MindreelError(f"{text}; add hosts or free some, and run the same command again: it goes on")
         if now_s - self._told_s > _TELL_S:
             self._told_s = now_s
-            _warn(f"{text}; waiting")
+            warn(f"{text}; waiting")
 
 
 class _Asker:
@@ -258,7 +258,3 @@ class _Asker:
             yield "failed", error
         except Exception as error:  # noqa: BLE001 - as above
             yield "failed", one_line(error)
-
-
-def _warn(message: str) -> None:
-    print(f"mindreel: warning: {message}", file=sys.stderr, flush=True)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from eval.asking import Job, failed
+from eval.asking import Job
 from eval.item import Group, Item, Record
 from eval.run_folder import SHARDS, Shard
+from eval.run_record import failed
 from roles.errors import DataError, TraceError
 
 ENDS_A_RUN = (DataError, TraceError)

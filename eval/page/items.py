@@ -226,7 +226,11 @@ def _gave(step: Step) -> str:
     try:
         moments = moments_from(step.output)[:SHOWN_SPANS]
     except (TypeError, KeyError, ValueError, AttributeError):
-        return "" if step.raw or step.output is None else json.dumps(step.output, ensure_ascii=False)
+        if step.raw or step.output is None:
+            return ""
+        # The moments that an answer came with stand in the time line.
+        given = {key: value for key, value in step.output.items() if key != "moments"}
+        return json.dumps(given, ensure_ascii=False)
     lines = []
     for moment in moments:
         sure = "" if moment.p_yes is None or moment.p_no is None else f", Yes {moment.p_yes:.3f}, No {moment.p_no:.3f}"

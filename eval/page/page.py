@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from eval.page.plots import histogram, interval_bar, recall_curve, reliability, 
 from eval.page.run import Judged, Run, Traces, read_run
 from eval.page.sections import headline, sections, title_of
 from eval.page.style import CSS, SCRIPT, policy
-from eval.page.tables import Cell, Section, Table, is_figure, markdown
+from eval.page.tables import ONE_SET, Cell, Section, Table, is_figure, is_of_one_set, markdown
 from roles.examples import write_text
 
 PAGE, MARKDOWN = "report.html", "report.md"
@@ -20,6 +20,8 @@ MAX_TABLE_BYTES = 700_000
 """What tables may take of the page; with `WORST` questions and the failures, it stays below 2 MB."""
 MAX_LINES, MAX_LINE = 40, 1000
 MAX_TILES = 12
+FOLDED = {"asked": "Settings and versions", "data": "What was read", "all": "Figures"}
+"""Sections that are long, and looked up rather than read."""
 _SCORES = "Behind a predicted moment stand the grounder's confidence and the verifier's P(Yes)."
 
 
@@ -76,13 +78,14 @@ def page(run: Run) -> str:
 def _section(section: Section, tables: Sequence[str], run: Run) -> str:
     lines = "".join(f"<p>{bdi(line, MAX_LINE)}</p>" for line in section.lines[:MAX_LINES])
     if section.key == "headline":
-        return lines + _tiles(run) + "".join(tables[len(tables) - 1 :])  # the tiles show what the first table does
+        first, _, more = lines.partition("</p>")  # the tiles show what the first table does
+        return f"{first}</p>{_tiles(run)}{more}{''.join(tables[len(tables) - 1 :])}"
     if section.key == "minds":
         return lines + _swap(run) + "".join(tables)
     if section.key == "moments":
         return lines + _moments(run) + _folded("The same as tables", tables)
-    if section.key in ("all", "data"):  # long, and looked up rather than read
-        return lines + _folded("Show", tables)
+    if section.key in FOLDED:
+        return lines + _folded(FOLDED[section.key], tables)
     return lines + "".join(tables)
 
 
@@ -93,12 +96,16 @@ def _folded(title: str, tables: Sequence[str]) -> str:
 def _tiles(run: Run) -> str:
     tiles = [
         f'<div class="tile"><span>{bdi(name, 60)}</span><b>{100 * one["mean"]:.1f}</b>'
-        f"<span>{100 * one['low']:.1f} to {100 * one['high']:.1f}, {one.get('asked', 0):,} questions</span>"
+        f"<span>{_ends(one)}, {one.get('asked', 0):,} questions</span>"
         f"{interval_bar(one)}</div>"
         for name, one in list(headline(run).items())[:MAX_TILES]
         if is_figure(one)
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+
+
+def _ends(one: Mapping[str, Any]) -> str:
+    return f"{ONE_SET}: no interval" if is_of_one_set(one) else f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"
 
 
 def _swap(run: Run) -> str:

@@ -33,8 +33,8 @@ def interval_bar(figure: Json) -> str:
         f'<svg class="bar" role="img" aria-label="{_percent(mean)} on a line from {_percent(start)} to 100" '
         'width="100%" height="14"><line class="axis" x1="0" x2="100%" y1="7" y2="7"/>'
         + "".join(f'<line class="axis" x1="{at(tick)}" x2="{at(tick)}" y1="4" y2="10"/>' for tick in (0.0, 0.5, 1.0))
-        + f'<line class="reach" x1="{at(low)}" x2="{at(high)}" y1="7" y2="7"/>'
-        f'<circle class="dot" cx="{at(mean)}" cy="7" r="4"/></svg>'
+        + ("" if figure.get("sets") == 1 else f'<line class="reach" x1="{at(low)}" x2="{at(high)}" y1="7" y2="7"/>')
+        + f'<circle class="dot" cx="{at(mean)}" cy="7" r="4"/></svg>'
     )
 
 
@@ -46,11 +46,16 @@ def whisker_bars(figures: Mapping[str, Json], label: str) -> str:
         middle_px = LEFT_PX + (number + 0.5) * width
         mean, low, high = (float(figure[key]) for key in ("mean", "low", "high"))
         plot.rect(middle_px - 0.3 * width, mean, 0.6 * width, f"{name}: {_percent(mean)} %")
-        for ends in (
-            ((middle_px, low), (middle_px, high)),
-            ((middle_px - 6, low), (middle_px + 6, low)),
-            ((middle_px - 6, high), (middle_px + 6, high)),
-        ):
+        whisker = (
+            ()
+            if figure.get("sets") == 1
+            else (  # one set has no interval
+                ((middle_px, low), (middle_px, high)),
+                ((middle_px - 6, low), (middle_px + 6, low)),
+                ((middle_px - 6, high), (middle_px + 6, high)),
+            )
+        )
+        for ends in whisker:
             plot.line("whisker", *[(x_px, plot.y(share)) for x_px, share in ends])
         plot.text(middle_px, HEIGHT_PX - BOTTOM_PX + 16, name)
         plot.text(middle_px, min(plot.y(high), plot.y(mean)) - 5, _percent(mean), "mid value")

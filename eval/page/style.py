@@ -30,7 +30,8 @@ caption{text-align:left;padding:.2rem 0;font-weight:600}
 th,td{text-align:left;vertical-align:top;padding:.3rem .7rem;border-bottom:1px solid var(--line);
 overflow-wrap:break-word;max-width:40rem}
 th{background:var(--box);font-weight:600}
-td:first-child{min-width:7rem;background:var(--page)}
+th:first-child,td:first-child{min-width:min(15rem,40vw)}
+td:first-child{background:var(--page)}
 th:first-child,td:first-child{position:sticky;left:0}
 .num{text-align:right;white-space:nowrap}
 th[tabindex]{cursor:pointer}

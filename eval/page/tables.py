@@ -10,6 +10,8 @@ from typing import Any
 from agent.show import clean
 from eval.exam_tables import shown
 
+ONE_SET = "one set"
+"""Stands where the interval of a figure would."""
 MAX_ROWS = 100
 """A table shows so many rows; the others are in metrics.json."""
 MAX_TEXT = 300
@@ -80,8 +82,15 @@ def count(value: Any) -> Cell:
     return Cell("-", -1.0) if value is None else Cell(f"{value:,}", float(value))
 
 
+def is_of_one_set(value: Json) -> bool:
+    """Whether a figure has no interval: one set drawn again and again is always itself, and says nothing of others."""
+    return value.get("sets") == 1
+
+
 def figure(value: Any, signed: bool = False) -> Cell:
     """A cell with a share in per cent and its interval; a bare number is a share without one."""
+    if is_figure(value) and is_of_one_set(value):
+        return Cell(f"{100 * value['mean']:{'+' if signed else ''}.1f} [{ONE_SET}]", float(value["mean"]))
     if is_figure(value):
         return Cell(shown(value, signed), float(value["mean"]))
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -121,7 +121,9 @@ def _files(suite: Suite, data: Path, files: Files) -> list[Path] | None:
 def _matching(suite: Suite, data: Path, pattern: str) -> list[Path]:
     """The files of a name or pattern in the first folder that has any."""
     for folder in dict.fromkeys((*FOLDERS, *suite.folders)):
-        paths = sorted(path for path in (data / folder).glob(pattern) if path.is_file())
+        found = sorted(path for path in (data / folder).glob(pattern) if path.is_file())
+        # What somebody keeps beside a file, such as x.json.bak, is not another part of it.
+        paths = [path for path in found if not pattern.endswith("*") or path.suffix in (".json", ".jsonl")]
         if paths:
             return paths
     return []

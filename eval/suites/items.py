@@ -103,6 +103,8 @@ class ItemReader:
             self._report.note(note, record.where)
         if len(item.question) > MAX_QUESTION_CHARS:
             self._report.note(f"longer than {MAX_QUESTION_CHARS:,} characters: the agent refuses it", record.where)
+        if self._lacks_moments(record):
+            self._report.note("no moments are given for it: it is not scored for them", record.where)
         self._note_again(item, record)
         return item
 
@@ -151,6 +153,12 @@ class ItemReader:
         if record.spans and not spans.kept:
             self._report.note("no span is left: its moments are not scored", record.where)
         return spans.kept
+
+    def _lacks_moments(self, record: Record) -> bool:
+        """Whether a question has no moments where the benchmark's others have."""
+        asked_for = self._suite.has_evidence or self._suite.plan == "moment"
+        hidden = {"hidden_spans", "hidden_answer"} & record.tags.keys()
+        return self._suite.format is not None and asked_for and not record.spans and not hidden
 
     def _part(self, record: Record) -> tuple[float | None, float | None]:
         """Where the part begins and ends that is asked about; the whole film where the tags make no part."""

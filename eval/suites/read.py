@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eval.benchmarks.choice_questions import unique
+from eval.benchmarks.choice_questions import empty, unique
 from eval.benchmarks.files import load_durations
 from eval.benchmarks.formats import FORMATS
-from eval.benchmarks.records import Converted, Record
+from eval.benchmarks.records import Converted, Entry, Record, Row
 from eval.item import Item
 from eval.suites.files import Found, find_files, length_tables, subtitle_folders, video_folders
 from eval.suites.items import FILM, ItemReader
@@ -62,7 +62,8 @@ def read_suite(
     for table in length_tables(suite, found):
         lengths = load_durations(table) | lengths
     reader = ItemReader(suite, report, folders, subtitle_folders(found, folders), lengths)
-    items = [item for record in _records(suite, found, videos) if (item := reader.read(record)) is not None]
+    records = _records(suite, found, videos, report)
+    items = [item for record in records if (item := reader.read(record)) is not None]
     if suite.shares_ids:
         _note_shared(suite, found, items, report)
     report.count_items(items)
@@ -70,14 +71,24 @@ def read_suite(
     return items, report
 
 
-def _records(suite: Suite, found: Found, videos: Path | None) -> Iterator[Converted]:
+def _records(suite: Suite, found: Found, videos: Path | None, report: DataReport) -> Iterator[Converted]:
     """The rows of all files, each with an id of its own."""
     if suite.format is None:
         records = _example_records(found.files[0], videos)
     else:
         form = FORMATS[suite.format]
-        records = form.convert(form.load(found.files))
+        records = form.convert(_watched(form.load(found.files), suite, report))
     return unique(_with_ids(records))
+
+
+def _watched(entries: Iterable[Entry], suite: Suite, report: DataReport) -> Iterator[Entry]:
+    """The same rows; notes what they hold that no question may show."""
+    for entry in entries:
+        row = entry.value if isinstance(entry, Row) and isinstance(entry.value, dict) else {}
+        for name, what in suite.withheld.items():
+            if not empty(row.get(name)):
+                report.withhold(f"{name}: {what}", entry.where)
+        yield entry
 
 
 def _example_records(path: Path, videos: Path | None) -> Iterator[Converted]:

@@ -43,6 +43,7 @@ class DataReport:
         skipped: Rows that give no question, by reason.
         changed: Questions that were mended, by what was done.
         noted: Questions that are odd and were left as they are, by what is odd.
+        withheld: Rows with a field that no question may show, by field and what it is.
         missing_videos: Distinct videos that are not there; their questions count as wrong.
         looked_in: Folders in which videos were looked for, from the data's folder.
     """
@@ -58,6 +59,7 @@ class DataReport:
     skipped: Tallies = field(default_factory=dict)
     changed: Tallies = field(default_factory=dict)
     noted: Tallies = field(default_factory=dict)
+    withheld: Tallies = field(default_factory=dict)
     missing_videos: Tally = field(default_factory=Tally)
     looked_in: tuple[str, ...] = ()
 
@@ -72,6 +74,10 @@ class DataReport:
     def note(self, what: str, where: str) -> None:
         """Counts a question that is odd."""
         count(self.noted, what, where)
+
+    def withhold(self, what: str, where: str) -> None:
+        """Counts a row with a field that no question may show."""
+        count(self.withheld, what, where)
 
     def count_items(self, items: Sequence[Item]) -> None:
         """Takes down what there is to ask."""
@@ -101,6 +107,7 @@ class DataReport:
             "skipped": tallies_json(self.skipped),
             "changed": tallies_json(self.changed),
             "noted": tallies_json(self.noted),
+            "withheld": tallies_json(self.withheld),
             "missing_videos": self.missing_videos.to_json(),
             "looked_for_videos_in": list(self.looked_in),
         }
@@ -116,7 +123,7 @@ class DataReport:
         shown = [(name, number) for name, number in self.counts.items() if number or name in ("items", "videos")]
         rows += [(name.replace("_", " "), f"{number:,}", "") for name, number in shown]
         rows += tally_rows("skipped", self.skipped) + tally_rows("changed", self.changed)
-        rows += tally_rows("noted", self.noted)
+        rows += tally_rows("noted", self.noted) + tally_rows("withheld", self.withheld)
         if self.missing_videos.count:
             rows += tally_rows("missing", {"videos": self.missing_videos})
         return rows + ([("not there", f"{len(self.lacking)}", ", ".join(self.lacking))] if self.lacking else [])

@@ -44,8 +44,11 @@ class Suite:
         subtitles: Ending of its subtitle files, which are named after the videos; None where rows name them or
             there are none.
         has_evidence: Whether its spans are the evidence for its answers, so that exchanging them means something.
+        withheld: Fields of its rows that give the answer or the moment away, or look like evidence and are none, and
+            what they are: they reach no question, and the data report counts them.
         shares_ids: Whether its splits are known to hold the same questions; then that is looked for.
         frames: At most so many frames by role, where its protocol says so.
+        midpoints: Whether these frames stand in the middle of as many equal parts of what is asked about.
         unit_s: To what the field rounds predicted times, in seconds; None leaves the agent's.
         min_clip_s: The answerer watches at least this much, where VideoMind's evaluation says so, in seconds.
     """
@@ -60,8 +63,10 @@ class Suite:
     lengths: tuple[str, ...] = ()
     subtitles: str | None = None
     has_evidence: bool = False
+    withheld: Mapping[str, str] = field(default_factory=dict)
     shares_ids: bool = False
     frames: Mapping[str, int] = field(default_factory=dict)
+    midpoints: bool = False
     unit_s: float | None = None
     min_clip_s: float | None = None
 
@@ -100,6 +105,7 @@ SUITES: Mapping[str, Suite] = {
         rows=("category", "video_source"),
         folders=("rextime", "ReXTime"),
         has_evidence=True,
+        withheld={"answer": "begins with the true span"},
         unit_s=1.0,
         min_clip_s=64.0,
     ),
@@ -148,6 +154,7 @@ SUITES: Mapping[str, Suite] = {
         ("Acc",),
         rows=("task",),
         frames={answerer.ROLE: 16},
+        midpoints=True,
     ),
     "videomme": Suite(
         "videomme",
@@ -165,6 +172,11 @@ SUITES: Mapping[str, Suite] = {
         ("Acc",),
         folders=("siq2/qa", "siq2"),
         videos=("siq2/video",),
+        withheld={
+            "ans_corr": "the right option's text",
+            "idx_types": "says which option is right",
+            "ts": "covers the whole clip, so it is no evidence",
+        },
         shares_ids=True,
     ),
     "mmtom-qa": Suite(
@@ -174,6 +186,11 @@ SUITES: Mapping[str, Suite] = {
         ("Acc",),
         rows=("kind", "type", "order"),
         folders=("Benchmark", "text"),
+        withheld={
+            "answer_list": "answers beside the right one",
+            "start_time": "counts steps, so it is no second",
+            "end_time": "counts steps, so it is no second",
+        },
         videos=("single_agent_partial_train_240_hp_test_highres", "benchmark"),
     ),
     "muma-tom": Suite(

@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -92,13 +94,15 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
             task = bars.add_task(what, total=total)
             yield lambda count: bars.advance(task, count)
         return
-    done = 0
+    done, began_s = 0, time.monotonic()
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
         if done * 10 // total > (done - count) * 10 // total:
-            print(f"mindreel: {what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            left_s = (time.monotonic() - began_s) / done * (total - done)
+            left = f", about {timedelta(seconds=round(left_s))} left" if left_s >= 1 else ""
+            print(f"mindreel: {what}: {done:,} of {total:,}{left}", file=sys.stderr, flush=True)
 
     yield advance
 
