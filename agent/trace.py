@@ -6,13 +6,11 @@ ended have the status "running". Attribute names inside a step follow OpenInfere
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.encode import call_from, moments_from, plan_from, span_from, video_from
 from roles.errors import TraceError
 from roles.types import Answer, FilmCheck, Moment, Plan, RoleCall, Span, Video
 
@@ -81,6 +79,8 @@ class Trace:
         manner: How the checkpoint was asked, as in its `mindreel.json`; empty where the file does not say.
         film: Whether the film was of the checkpoint's kind; None where that is not known.
         run: Everything that the file says about the run: versions, argv, model, the video's fingerprint.
+        started_s: When the question was asked, in seconds since 1970; None where the file does not say.
+        edges: Of the graph that was run, from a need to its user.
     """
 
     version: int
@@ -100,6 +100,8 @@ class Trace:
     run: Mapping[str, Any] = field(default_factory=dict)
     manner: Mapping[str, Any] = field(default_factory=dict)
     film: FilmCheck | None = None
+    started_s: float | None = None
+    edges: tuple[tuple[str, str], ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -124,108 +126,16 @@ def read_traces(path: str | Path) -> list[Trace]:
     Raises:
         TraceError: Not a trace, or a line in the middle that is none; the message names it.
     """
-    traces: list[Trace] = []
-    run: dict[str, Any] = {}
-    first_of_run = 0
-    for number, event in _events(Path(path)):
-        try:
-            name = event["event"]
-            if name == "trace.begin":
-                run, first_of_run = _header(event), len(traces)
-            elif name == "model":
-                run = {**run, "model": event["model"]}
-                traces[first_of_run:] = [replace(trace, run=run) for trace in traces[first_of_run:]]
-            elif name == "question.begin":
-                traces.append(_begun(event, run))
-            elif name != "trace.end":
-                at = first_of_run + event["question"]
-                traces[at] = _folded(traces[at], name, event)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            detail = f"{type(error).__name__}: {error}"
-            raise TraceError(f"{path}, line {number}: not an event of a Mindreel trace ({detail})") from error
-    return traces
+    from agent.trace_reader import TraceReader  # which needs the classes above
 
-
-def _header(event: Mapping[str, Any]) -> dict[str, Any]:
-    if event["format"] != FORMAT_NAME or event["version"] != FORMAT_VERSION:
-        raise ValueError(f"{event['format']} {event['version']}; expected {FORMAT_NAME} {FORMAT_VERSION}")
-    return {key: value for key, value in event.items() if key != "event"}
-
-
-def _begun(event: Mapping[str, Any], run: Mapping[str, Any]) -> Trace:
-    return Trace(
-        version=run["version"],
-        git_sha=run["git_sha"],
-        seed=run["seed"],
-        video=video_from(event["video"]),
-        question=event["text"],
-        options=tuple(event["options"]),
-        part=span_from(event["part"]),
-        run=run,
-        manner=event.get("manner") or {},
-    )
-
-
-def _folded(trace: Trace, name: str, event: Mapping[str, Any]) -> Trace:
-    if name == "plan":
-        return replace(trace, plan=plan_from(event["plan"]))
-    if name == "step.begin":
-        begun = Step(event["id"], call_from(event["call"]), "running", event["time_s"])
-        return replace(trace, steps=(*trace.steps, begun))
-    if name == "step.end":
-        kept = tuple(step for step in trace.steps if not (step.id == event["id"] and step.status == "running"))
-        return replace(trace, steps=(*kept, _step_from(event)))
-    if name == "question.end":
-        answer = event["answer"]
-        moments = moments_from(event["moments"])
-        shares, film = answer.get("option_probs"), event.get("film")  # missing in traces of earlier versions
-        return replace(
-            trace,
-            answer=Answer(answer["text"], answer["choice"], moments, None if shares is None else tuple(shares)),
-            film=None if film is None else FilmCheck(film["score"], film["limit"], film["strange"]),
-            clip=span_from(event["clip"]),
-            error=event["error"],
-            notes=tuple(event["notes"]),
-            elapsed_s=event["elapsed_s"],
-        )
-    return trace  # a later version's event: what is known is still worth showing
-
-
-def _step_from(event: Mapping[str, Any]) -> Step:
-    keys = set(Step.__dataclass_fields__) - {"call", "requests", "notes"}
-    values = {key: event[key] for key in keys}
-    return Step(call=call_from(event["call"]), requests=tuple(event["requests"]), notes=tuple(event["notes"]), **values)
-
-
-def _events(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbered events. A line that a kill tore is passed over: the file's last, or the last before another run."""
+    reader = TraceReader(path)
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             opening = file.read(len(OPENING))
-            if opening != OPENING:
-                what = "an empty file" if not opening else "not the beginning of a Mindreel trace"
-                raise TraceError(f"{path}, line 1: {what}; expected {OPENING.decode()} ...")
-            file.seek(0)
-            lines = file.read().split(b"\n")
+            reader.check_opening(opening)
+            reader.feed(opening + file.read())
     except OSError as error:
         raise TraceError(f"{path}: the trace cannot be read ({error.strerror or error})") from error
-    torn: int | None = None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        event = _parsed(line)
-        if torn is not None and (event is None or event.get("event") != "trace.begin"):
-            raise TraceError(f"{path}, line {torn}: not a JSON object; expected one event a line")
-        torn = number if event is None else None
-        if event is not None:
-            yield number, event
-    if torn == 1:
-        raise TraceError(f"{path}, line 1: torn; expected a whole {OPENING.decode()} ...")
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+    reader.feed(b"\n")
+    reader.finish()
+    return [question.trace() for question in reader.questions]

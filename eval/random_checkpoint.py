@@ -22,6 +22,7 @@ from torch import Tensor
 
 from adapters.heads.timestamp import TimestampHead
 from adapters.tokens import NEW_TOKENS, Tokens
+from eval.packed import unpack
 from prompts import FILE_KEYS, REQUIRED_FILE_KEYS, own_prompts
 
 SHARD_BYTES = 4 << 30
@@ -141,6 +142,7 @@ def write(size: Size, out: Path, device: str, seed: int = 0, adapter_vocabulary:
     base, adapters = out / "base", out / "adapters"
     base.mkdir(parents=True)
     _write_shards(base, base_shapes(size), random)
+    unpack(TOKENIZER.parent / "texts.tar.xz")
     tokens = Tokens(TOKENIZER)
     (base / "config.json").write_text(json.dumps(_base_config(size, tokens), indent=2))
     stops = [tokens.id("<|im_end|>"), tokens.id("<|endoftext|>")]

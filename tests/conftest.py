@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from eval.packed import unpack
 
 # Workers of one test run share the cores; torch would take all of them in each, and spin while it waits. Said here as
 # torch must not have been imported yet.
@@ -21,20 +21,7 @@ if _workers > 1:
 ORACLE = Path(__file__).parent / "data" / "oracle"
 
 
-def _unpack(archive: Path) -> None:
-    """Unpacks the oracle's long texts beside their archive, where they are not there yet."""
-    with tarfile.open(archive) as packed:
-        missing = [name for name in packed.getnames() if not (archive.parent / name).is_file()]
-        if not missing:
-            return
-        # Several test processes may do this at once: each file appears whole or not at all.
-        with tempfile.TemporaryDirectory(dir=archive.parent) as place:
-            packed.extractall(place, filter="data")
-            for name in missing:
-                (Path(place) / name).replace(archive.parent / name)
-
-
-_unpack(ORACLE / "texts.tar.xz")
+unpack(ORACLE / "texts.tar.xz")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,3 +178,32 @@ def test_a_cluster_of_this_machine_cannot_be_reached_from_outside(tmp_path: Path
     assert done.stdout.split() == ["v0-0", "127.0.0.1"]
     assert on_disk(tmp_path / "run") == Counter(["v0-0"]), "relative paths mean the same to a worker"
     assert not (tmp_path / ".ray").exists(), "no key is left behind"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from eval.asking import Job
+from eval.engines.ray_actors import in_ray
+from tests.fake_workers import SlowWorker, groups
+
+if __name__ == "__main__":
+    list(in_ray(Job(Path("run"), device="cpu"), groups(["fine"] * 60), make_worker=SlowWorker))
+"""
+
+
+def test_a_killed_driver_s_worker_does_not_go_on_asking(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("this system has no handles of processes")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "script.py").write_text(KILLED, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"PYTHONPATH": ROOT + os.pathsep + os.environ.get("PYTHONPATH", ""), "HOME": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment) as process:
+        fake_workers.until(lambda: len(noted(tmp_path / "run", "asked")) >= 3, 60)
+        process.kill()
+    time.sleep(1)  # 60 questions would take it 9 s
+    asked = len(noted(tmp_path / "run", "asked"))
+    time.sleep(1)
+    assert len(noted(tmp_path / "run", "asked")) == asked < 20

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,18 @@ def run(words: list[str], place: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def serves(words: list[str], place: Path) -> None:
+    """A command that shows a page until it is stopped."""
+    command, environment = [sys.executable, *words[1:], "--no-open"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}api/traces", timeout=30) as page:  # noqa: S310 - our own server
+            questions = [trace["question"] for trace in json.load(page)["traces"]]
+        server.terminate()
+    assert "Where will Sally look for the marble?" in questions
+
+
 def test_the_commands_run_in_order(place: Path) -> None:
     ran = 0
     for words in commands():
@@ -98,11 +111,14 @@ def test_the_commands_run_in_order(place: Path) -> None:
             # Where there are no GPUs, this makes the launcher start two processes all the same.
             words = ["python", "-m", "accelerate.commands.launch", "--multi_gpu", *words[2:]]
         assert words[0] == "python", f"an unexpected command in the README: {words}"
+        if words[1:] == ["-m", "agent.viewer", "runs"]:
+            serves(words, place)
+            continue
         done = run([sys.executable, *words[1:]], place)
         if "--json" in words:
             assert done.stdout.count("\n") == words.count("--question")
         ran += 1
-    assert ran >= 27
+    assert ran >= 30
     figures = json.loads((place / "runs" / "worlds" / "metrics.json").read_text())
     assert figures["figures"]["Acc"]["mean"] > 0.8
     assert figures["minds"]["swap"]["true"]["right"]["asked"] > 10

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,7 @@ class _Troop:
         # One CPU each, spread over the hosts; a lost one is not started again by Ray, which does not know what is left.
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         self._actor = ray.remote(**options)(_Asker)
-        self._sent = (job, make_worker, str(Path.cwd()))
+        self._sent = (job, make_worker, str(Path.cwd()), (ray.get_runtime_context().get_node_id(), os.getpid()))
         self._members: list[_Member] = []
         self._refusals: list[MindreelError] = []
         self._lost_at_start = 0
@@ -226,9 +228,14 @@ class _Troop:
 class _Asker:
     """The actor: a worker in a process on some host."""
 
-    def __init__(self, job: Job, make_worker: MakeWorker, place: str) -> None:
+    def __init__(self, job: Job, make_worker: MakeWorker, place: str, driver: tuple[str, int]) -> None:
         self._job, self._make_worker, self._place = job, make_worker, place
         self._worker: Asks | None = None
+        import ray
+
+        node, process = driver
+        if ray.get_runtime_context().get_node_id() == node:
+            threading.Thread(target=_end_with, args=(process,), daemon=True).start()
 
     def host(self) -> str:
         """The first that is heard of it."""
@@ -258,3 +265,14 @@ class _Asker:
             yield "failed", error
         except Exception as error:  # noqa: BLE001 - as above
             yield "failed", one_line(error)
+
+
+def _end_with(driver: int) -> None:
+    """Ends this process after the driver's: Ray would let it ask to the end of its video, beside the next run."""
+    try:
+        wait([os.pidfd_open(driver)])
+    except ProcessLookupError:  # it has ended already
+        pass
+    except (AttributeError, OSError):  # not on this system: the video is asked to its end
+        return
+    os._exit(1)
