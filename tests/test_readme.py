@@ -121,7 +121,7 @@ def test_the_commands_run_in_order(place: Path) -> None:
     assert ran >= 30
     figures = json.loads((place / "runs" / "worlds" / "metrics.json").read_text())
     assert figures["figures"]["Acc"]["mean"] > 0.8
-    assert figures["minds"]["swap"]["true"]["right"]["asked"] > 10
+    assert figures["minds"]["swap"]["true"]["right"]["asked"] >= 5
     for name in ("nextgqa", "alone", "two", "worlds"):
         assert (place / "runs" / name / "report.html").is_file()
     for role in ("planner", "grounder", "verifier", "answerer"):
