@@ -16,52 +16,36 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from roles.errors import MindreelError
+from eval.command import Parser, exit_code, show_anything
 
 Json = dict[str, Any]
 PROG = "python -m eval.compare"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this program."""
-        print(f"mindreel: error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    show_anything()
     args = parser().parse_args(argv)
+    return exit_code(lambda: _compare(args))
+
+
+def _compare(args: argparse.Namespace) -> None:
     from eval.paired import compare
 
-    try:
-        found = compare(args.a, args.b, args.figure, args.by)
-        if args.json is not None:
-            from roles.examples import write_text
+    found = compare(args.a, args.b, args.figure, args.by)
+    if args.json is not None:
+        from roles.examples import write_text
 
-            write_text(args.json, json.dumps(found, indent=1).split("\n"))
-        _print(found, args.flips)
-    except MindreelError as error:
-        print(f"mindreel: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("mindreel: error: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the table has gone
-        sys.stderr.close()
-        return 1
-    return 0
+        write_text(args.json, json.dumps(found, indent=1).split("\n"))
+    _print(found, args.flips)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     about, _, rest = (__doc__ or "").partition("\n\n")
-    top = _Parser(
+    top = Parser(
         prog=PROG,
         description=about,
         epilog=rest,

@@ -17,9 +17,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from roles.errors import DataError, MindreelError
+from eval.command import Parser, exit_code, show_anything
+from roles.errors import DataError
 
 if TYPE_CHECKING:
     from eval.item import Item
@@ -33,34 +34,17 @@ NO_WINDOW = [0.0, 0.0, 0.0]
 """Overlaps nothing; QVHighlights' scorer reads the first window of every query and fails where there is none."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this program."""
-        print(f"mindreel: error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    show_anything()
     args = parser().parse_args(argv)
-    try:
-        print(write_dump(args.run, args.shape, args.out))
-    except MindreelError as error:
-        print(f"mindreel: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("mindreel: error: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: print(write_dump(args.run, args.shape, args.out)))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     about, _, rest = (__doc__ or "").partition("\n\n")
-    top = _Parser(
+    top = Parser(
         prog=PROG,
         description=about,
         epilog=rest,

@@ -18,9 +18,10 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from roles.errors import DataError, MindreelError
+from eval.command import Parser, exit_code, show_anything
+from roles.errors import DataError
 
 Row = Sequence[str]
 PROG = "python -m eval.score"
@@ -29,47 +30,31 @@ NO_INTERVAL = ("one", "video")
 MODES = "default, cgbench, cgbench_conf_thr_T or ours"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this program."""
-        print(f"mindreel: error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    show_anything()
     args = parser().parse_args(argv)
-    try:
-        if args.command == "videomind":
-            figures = videomind_scores(args.dumps, args.mode)
-            rows = _videomind_rows(figures, args.mode)
-        else:
-            figures = qvhighlights_scores(args.truth, args.predictions)
-            rows = _qvhighlights_rows(figures)
-        if args.json is not None:
-            from roles.examples import write_text
+    return exit_code(lambda: _score(args))
 
-            write_text(args.json, json.dumps(figures, indent=1).split("\n"))
-        show_tables(rows)
-    except MindreelError as error:
-        print(f"mindreel: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("mindreel: error: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the table has gone
-        sys.stderr.close()
-        return 1
-    return 0
+
+def _score(args: argparse.Namespace) -> None:
+    if args.command == "videomind":
+        figures = videomind_scores(args.dumps, args.mode)
+        rows = _videomind_rows(figures, args.mode)
+    else:
+        figures = qvhighlights_scores(args.truth, args.predictions)
+        rows = _qvhighlights_rows(figures)
+    if args.json is not None:
+        from roles.examples import write_text
+
+        write_text(args.json, json.dumps(figures, indent=1).split("\n"))
+    show_tables(rows)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     about, _, rest = (__doc__ or "").partition("\n\n")
-    top = _Parser(prog=PROG, description=about, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(prog=PROG, description=about, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="{videomind,qvhighlights}")
     dump = commands.add_parser("videomind", help="score VideoMind's prediction dump", allow_abbrev=False)
     dump.add_argument("dumps", nargs="+", type=Path, metavar="DUMP.json", help="list of samples; several are joined")

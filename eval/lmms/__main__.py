@@ -14,38 +14,26 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from eval.command import Parser, exit_code
 from eval.lmms.docs import TASKS
-from roles.errors import MindreelError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this program."""
-        print(f"mindreel: error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parser().parse_args(argv)
-    try:
-        count, report = write(args.benchmark, args.data, args.out, args.split, args.videos)
-    except MindreelError as error:
-        print(f"mindreel: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("mindreel: error: interrupted", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _write(args))
+
+
+def _write(args: argparse.Namespace) -> None:
+    count, report = write(args.benchmark, args.data, args.out, args.split, args.videos)
     print(f"{args.out / TASKS[args.benchmark]}.yaml: {count:,} questions; {report} tells what was read")
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     about, _, rest = (__doc__ or "").partition("\n\n")
-    top = _Parser(
+    top = Parser(
         prog="python -m eval.lmms",
         description=about,
         epilog=rest,
